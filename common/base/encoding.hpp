@@ -1,0 +1,24 @@
+// Bytes as text: hexadecimal, and base32 of RFC 4648 §6 in lower case without padding (peer IDs, server keys).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/base/bytes.hpp"
+
+namespace pinhole {
+
+[[nodiscard]] std::string to_hex(ByteView bytes);
+[[nodiscard]] std::optional<Bytes> from_hex(std::string_view text);
+
+[[nodiscard]] std::string to_base32(ByteView bytes);
+/// Accepts either case; refuses other characters, impossible lengths and non-zero trailing bits.
+[[nodiscard]] std::optional<Bytes> from_base32(std::string_view text);
+
+/// True for well-formed UTF-8 (no overlong forms, surrogates or values above U+10FFFF).
+[[nodiscard]] bool is_utf8(std::string_view text);
+/// `text` with every malformed byte replaced by U+FFFD and every control character by '?', safe to print.
+[[nodiscard]] std::string printable(std::string_view text);
+
+}  // namespace pinhole

@@ -1,0 +1,31 @@
+// ICE candidates (RFC 8445 §5.1) as values that cross the signaling.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "common/net/endpoint.hpp"
+
+namespace pinhole::net {
+
+enum class CandidateType : std::uint8_t { host = 0, server_reflexive = 1, peer_reflexive = 2, relayed = 3 };
+
+struct Candidate {
+    CandidateType type = CandidateType::host;
+    /// Where the other side sends.
+    Endpoint endpoint;
+    /// Where this side sends from (RFC 8445 §5.1.1.1: the base). Meaningful for local candidates only.
+    Endpoint base;
+    /// RFC 8445 §5.1.2.
+    std::uint32_t priority = 0;
+    /// RFC 8445 §5.1.1.3; 1 to 32 characters.
+    std::string foundation;
+
+    friend bool operator==(const Candidate&, const Candidate&) = default;
+};
+
+/// RFC 8445 §5.1.2.1 with component 1. `local_preference` orders candidates of one type, 65535 is best.
+[[nodiscard]] std::uint32_t candidate_priority(CandidateType type, std::uint16_t local_preference);
+[[nodiscard]] const char* name(CandidateType type);
+
+}  // namespace pinhole::net

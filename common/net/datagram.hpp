@@ -1,0 +1,35 @@
+// What shells hand to cores and take from them.
+#pragma once
+
+#include <cstdint>
+
+#include "common/base/bytes.hpp"
+#include "common/net/endpoint.hpp"
+
+namespace pinhole::net {
+
+/// RFC 3168 codepoints of the IP header's two ECN bits.
+enum class Ecn : std::uint8_t { not_ect = 0, ect1 = 1, ect0 = 2, ce = 3 };
+
+/// The local address a datagram uses (the socket's, or the one it was received on) and the remote one.
+struct PathAddresses {
+    Endpoint local;
+    Endpoint remote;
+
+    friend auto operator<=>(const PathAddresses&, const PathAddresses&) = default;
+};
+
+/// One datagram from the network; `payload` is borrowed for the call and may be decrypted in place.
+struct Received {
+    PathAddresses path;
+    ByteSpan payload;
+    Ecn ecn = Ecn::not_ect;
+};
+
+/// One owned datagram to send; for the few small packets of STUN and signaling. The transport fills caller buffers.
+struct Transmit {
+    PathAddresses path;
+    Bytes payload;
+};
+
+}  // namespace pinhole::net

@@ -1,0 +1,109 @@
+// What a peer and the rendezvous server say to each other, as domain values; codec.hpp turns them into Protobuf and back.
+// The specification is proto/README.md. `CallId` names a call on one connection only: the server maps the caller's id to
+// one of its own for each callee.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/bytes.hpp"
+#include "common/base/ids.hpp"
+#include "common/crypto/keys.hpp"
+#include "common/net/candidate.hpp"
+
+namespace pinhole::signaling {
+
+using CallId = StrongId<struct CallIdTag>;
+
+/// Payload of the client's last handshake message: who it is. The server checks it against the Noise static key.
+struct Hello {
+    crypto::PeerId id;
+    std::uint32_t version = 0;
+    std::string agent;  ///< program and version, for logs; at most 64 bytes
+};
+
+// --- both ways ---
+struct Ping {
+    std::uint64_t token = 0;
+};
+
+struct Pong {
+    std::uint64_t token = 0;
+};
+
+/// More candidates of a call (RFC 8838); `last` is end-of-candidates.
+struct Trickle {
+    CallId call;
+    std::vector<net::Candidate> candidates;
+    bool last = false;
+};
+
+enum class EndReason : std::uint8_t {
+    hangup = 1,   ///< the other side ended the call
+    offline,      ///< nobody with this ID is online
+    refused,      ///< the callee does not take calls from this peer
+    unwanted,     ///< the callee is online, but nothing there takes this kind of call (no receive, no chat)
+    stale,        ///< the callee's clock says the handshake is old; `detail_ms` is its clock
+    bad,          ///< the handshake could not be read
+    elsewhere,    ///< another instance of this identity took the call
+    lost,         ///< the other side's connection to the server broke before the call was set up
+    limit,        ///< too many calls
+    timeout       ///< no answer in time
+};
+
+struct End {
+    CallId call;
+    EndReason reason = EndReason::hangup;
+    std::int64_t detail_ms = 0;
+};
+
+// --- peer to server ---
+struct Connect {
+    CallId call;
+    crypto::PeerId to;
+    Bytes handshake;  ///< first message of the session's Noise IK
+    std::vector<net::Candidate> candidates;
+};
+
+struct Answer {
+    CallId call;
+    Bytes handshake;  ///< second message of the session's Noise IK
+    std::vector<net::Candidate> candidates;
+};
+
+// --- server to peer ---
+struct Welcome {
+    /// Where the server sees this TCP connection come from.
+    net::Endpoint observed;
+    std::uint32_t version = 0;
+};
+
+struct Incoming {
+    CallId call;
+    crypto::PeerId from;  ///< as the server knows it; the handshake proves it
+    Bytes handshake;
+    std::vector<net::Candidate> candidates;
+};
+
+struct Answered {
+    CallId call;
+    Bytes handshake;
+    std::vector<net::Candidate> candidates;
+};
+
+/// "Start checking so long after reading this": both sides start at one instant.
+struct Go {
+    CallId call;
+    std::uint32_t delay_us = 0;
+    std::string topology;
+    std::vector<std::string> steps;
+};
+
+using ToServer = std::variant<Ping, Pong, Connect, Answer, Trickle, End>;
+using ToPeer = std::variant<Welcome, Ping, Pong, Incoming, Answered, Trickle, Go, End>;
+
+inline constexpr std::uint32_t kVersion = 1;
+
+}  // namespace pinhole::signaling

@@ -1,0 +1,106 @@
+// A full ICE agent (RFC 8445, one component; RFC 8838 trickle; RFC 7675 consent) as a state machine without sockets.
+// The judge of every path: a pair counts only after an authenticated check. Fed with candidates, datagrams and time;
+// after each input drain poll_transmit and poll_event, then sleep until next_timeout.
+//
+// Timers: Ta (pacing, 50 ms between new checks and retransmissions), one RTO per check under way (500 ms, doubled, 7
+// sends), consent every 5 s ±20 % on the selected pair (dead after 30 s), give-up (`Config::patience`) while no pair is valid.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "common/base/rng.hpp"
+#include "common/base/time.hpp"
+#include "common/net/candidate.hpp"
+#include "common/net/datagram.hpp"
+
+namespace pinhole::ice {
+
+enum class Role : std::uint8_t { controlling, controlled };
+
+/// RFC 8445 §5.3. `ufrag` 4 to 256, `pwd` 22 to 256 ice-chars.
+struct Credentials {
+    std::string ufrag;
+    std::string pwd;
+
+    [[nodiscard]] static Credentials generate(Rng& rng);
+};
+
+struct Config {
+    Role role = Role::controlling;
+    Credentials local;
+    /// Ta, RFC 8445 §14.2.
+    Duration pacing = 50ms;
+    /// Time from start() with no valid pair until Failed. Shorter than the 39.5 s of RFC 8863: both ends are ours, start together, and say when no candidate will follow.
+    Duration patience = 10s;
+};
+
+struct PairInfo {
+    net::PathAddresses path;
+    net::CandidateType local_type = net::CandidateType::host;
+    net::CandidateType remote_type = net::CandidateType::host;
+    Duration rtt{};
+};
+
+/// The pair that both sides use from here on (nominated); again when a better one replaces it.
+struct Selected {
+    PairInfo pair;
+};
+
+/// A pair passed its check; may carry data already.
+struct Validated {
+    PairInfo pair;
+};
+
+/// Consent on the selected pair expired (RFC 7675 §5.1).
+struct ConsentLost {
+    net::PathAddresses path;
+};
+
+/// No pair became valid within the patience.
+struct Failed {
+    std::size_t pairs = 0;          ///< pairs that were checked
+    std::size_t remote_candidates = 0;
+    bool heard_anything = false;    ///< an authenticated check arrived, though none of ours was answered
+};
+
+using Event = std::variant<Validated, Selected, ConsentLost, Failed>;
+
+class Agent {
+  public:
+    Agent(Config config, Rng& rng);
+    Agent(Agent&&) noexcept;
+    Agent& operator=(Agent&&) noexcept;
+    ~Agent();
+
+    [[nodiscard]] const Credentials& local_credentials() const;
+    void set_remote_credentials(Credentials remote);
+    void add_local_candidate(const net::Candidate& candidate, TimePoint now);
+    void add_remote_candidate(const net::Candidate& candidate, TimePoint now);
+    /// RFC 8838 §14: nothing more will be offered by the other side.
+    void end_of_remote_candidates(TimePoint now);
+    /// Begins to check. Checks that arrive before are answered and queued as triggered.
+    void start(TimePoint now);
+    /// Stops everything; no output after it.
+    void close();
+
+    /// True if the datagram was STUN (first byte 0–3) and is dealt with, right or wrong.
+    bool handle_datagram(const net::PathAddresses& path, ByteView payload, TimePoint now);
+    void handle_timeout(TimePoint now);
+
+    [[nodiscard]] std::optional<net::Transmit> poll_transmit();
+    [[nodiscard]] std::optional<Event> poll_event();
+    [[nodiscard]] std::optional<TimePoint> next_timeout() const;
+
+    [[nodiscard]] Role role() const;
+    [[nodiscard]] std::optional<PairInfo> selected() const;
+
+  private:
+    class Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pinhole::ice

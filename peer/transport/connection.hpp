@@ -1,0 +1,196 @@
+// The reliable-UDP connection (design: proto/README.md, "Transport") as a state machine without sockets, clock or
+// randomness of its own. Keys come from the session's Noise handshake; there is no handshake on the UDP path.
+// Input: handle_datagram, handle_timeout, the stream calls. After each input: poll_transmit until empty, poll_event until
+// empty, then sleep until next_timeout().
+//
+// Timers: loss detection or probe (RFC 9002 §6), delayed acknowledgement, pacing, keepalive, idle (peer gone), path
+// challenge, closing/draining (3 PTO).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "common/base/error.hpp"
+#include "common/base/ids.hpp"
+#include "common/base/rng.hpp"
+#include "common/base/time.hpp"
+#include "common/crypto/aead.hpp"
+#include "common/crypto/keys.hpp"
+#include "common/net/datagram.hpp"
+
+namespace pinhole::transport {
+
+/// Initiator of the session opens even stream ids, the responder odd ones. All streams are bidirectional.
+using StreamId = StrongId<struct StreamIdTag>;
+using PathId = StrongId<struct PathIdTag, std::uint32_t>;
+
+enum class Role : std::uint8_t { initiator, responder };
+
+/// Strict order at packet-build time: a lower class waits while a higher one has data that it may send.
+enum class Priority : std::uint8_t { control = 0, chat = 1, file = 2 };
+
+enum class CongestionAlgorithm : std::uint8_t { cubic };
+
+struct Config {
+    Role role = Role::initiator;
+    crypto::Cipher cipher = crypto::Cipher::chacha20_poly1305;
+    CongestionAlgorithm congestion = CongestionAlgorithm::cubic;
+    /// Connection IDs: ours travels in packets to us; exchanged in the handshake payload.
+    std::uint64_t local_connection_id = 0;
+    std::uint64_t remote_connection_id = 0;
+    /// Bytes the other side may have in flight or unread, on one stream and in all.
+    std::uint64_t stream_window = 8U << 20;
+    std::uint64_t connection_window = 16U << 20;
+    /// Bytes of one stream kept for retransmission; write() takes no more.
+    std::uint64_t send_buffer = 8U << 20;
+    std::uint64_t max_streams = 256;
+    /// UDP payload bytes every path must carry; RFC 9000 §14.1.
+    std::size_t base_mtu = 1200;
+    /// Largest UDP payload that path MTU discovery tries: 1500 less IPv4 and UDP headers.
+    std::size_t max_mtu = 1472;
+    /// Ping when nothing was sent for so long; holds NAT mappings (RFC 4787 REQ-5: at least 2 min, in the wild 30 s).
+    Duration keepalive = 15s;
+    /// Silence after which the peer counts as gone. Probes go out long before.
+    Duration idle_timeout = 30s;
+    /// Packets sealed under one key before the key phase flips.
+    std::uint64_t key_update_packets = 1U << 22;
+};
+
+enum class CloseReason : std::uint64_t {
+    done = 0,             ///< the application is finished
+    protocol_violation,   ///< a frame or packet that no correct peer sends
+    flow_control,         ///< more data than was allowed
+    stream_limit,         ///< more streams than were allowed
+    internal,             ///< the other side failed
+    idle,                 ///< local only: nothing heard for idle_timeout
+    application = 0x100   ///< and above: codes of the application
+};
+
+struct Opened {  ///< the peer opened a stream
+    StreamId stream;
+};
+
+struct Readable {
+    StreamId stream;
+};
+
+struct Writable {  ///< write() accepts bytes again after it had taken less than offered
+    StreamId stream;
+};
+
+struct Finished {  ///< everything written up to finish() was acknowledged
+    StreamId stream;
+};
+
+struct Reset {  ///< the peer gave up sending; unread data is dropped
+    StreamId stream;
+    std::uint64_t code = 0;
+};
+
+struct Stopped {  ///< the peer does not want to read any more
+    StreamId stream;
+    std::uint64_t code = 0;
+};
+
+/// First authenticated packet from the peer, and it has acknowledged one of ours.
+struct Confirmed {};
+
+struct PathChanged {
+    PathId path;
+    net::PathAddresses addresses;
+    std::string reason;
+};
+
+struct Closed {
+    CloseReason reason = CloseReason::done;
+    bool by_peer = false;
+    std::string detail;
+};
+
+using Event = std::variant<Opened, Readable, Writable, Finished, Reset, Stopped, Confirmed, PathChanged, Closed>;
+
+/// What poll_transmit put into the caller's buffer: `size` bytes that are datagrams of `segment_size` each, the last one
+/// maybe shorter: one UDP GSO send (segment_size == size when it is a single datagram).
+struct TransmitBatch {
+    net::PathAddresses path;
+    std::size_t size = 0;
+    std::size_t segment_size = 0;
+    net::Ecn ecn = net::Ecn::not_ect;
+};
+
+struct PathStats {
+    Duration smoothed_rtt{};
+    Duration min_rtt{};
+    std::uint64_t congestion_window = 0;
+    std::uint64_t bytes_in_flight = 0;
+    std::size_t mtu = 0;
+};
+
+struct Stats {
+    std::uint64_t packets_sent = 0;
+    std::uint64_t packets_received = 0;
+    std::uint64_t packets_lost = 0;
+    std::uint64_t packets_dropped = 0;  ///< received but not authentic, duplicate or too old
+    std::uint64_t bytes_sent = 0;
+    std::uint64_t bytes_received = 0;
+    std::uint64_t key_updates = 0;
+    std::uint64_t buffered = 0;  ///< bytes held in send and receive buffers now
+};
+
+class Connection {
+  public:
+    Connection(Config config, const crypto::SecretKey& send_key, const crypto::SecretKey& receive_key, Rng& rng,
+               TimePoint now);
+    Connection(Connection&&) noexcept;
+    Connection& operator=(Connection&&) noexcept;
+    ~Connection();
+
+    // --- paths: ICE judges them; the first one added carries data at once.
+    PathId add_path(const net::PathAddresses& addresses, TimePoint now);
+    /// Moves sending to a path that ICE judged good.
+    void use_path(PathId path, std::string reason, TimePoint now);
+    void remove_path(PathId path, TimePoint now);
+    [[nodiscard]] std::optional<PathId> active_path() const;
+    [[nodiscard]] PathStats path_stats() const;
+
+    // --- the network
+    /// Takes one datagram (decrypts in place). A packet from an unknown address is answered with a path challenge and
+    /// adopted as NAT rebinding when the challenge is met.
+    void handle_datagram(const net::Received& datagram, TimePoint now);
+    void handle_timeout(TimePoint now);
+    /// Fills at most `buffer` (64 KiB holds a full GSO batch) with packets of one path; nullopt when there is nothing to
+    /// send now. Call until nullopt.
+    [[nodiscard]] std::optional<TransmitBatch> poll_transmit(ByteSpan buffer, TimePoint now);
+    /// The shell says so when the kernel refused a size (EMSGSIZE).
+    void handle_mtu_exceeded(std::size_t size, TimePoint now);
+    [[nodiscard]] std::optional<TimePoint> next_timeout() const;
+
+    // --- streams
+    [[nodiscard]] Result<StreamId> open_stream(Priority priority);
+    /// For streams that the peer opened; the default is Priority::file.
+    void set_priority(StreamId stream, Priority priority);
+    /// Bytes taken, from the front; fewer than offered when the send buffer is full (Writable follows).
+    [[nodiscard]] Result<std::size_t> write(StreamId stream, ByteView bytes);
+    /// Bytes copied; 0 when nothing is there now. `end_of_stream` tells when all was read.
+    [[nodiscard]] Result<std::size_t> read(StreamId stream, ByteSpan out);
+    [[nodiscard]] bool end_of_stream(StreamId stream) const;
+    void finish(StreamId stream);
+    void reset(StreamId stream, std::uint64_t code);
+    void stop(StreamId stream, std::uint64_t code);
+
+    /// Tells the peer and ends; Closed follows when that is done (at most 3 PTO).
+    void close(CloseReason reason, std::string detail, TimePoint now);
+    [[nodiscard]] bool closed() const;
+
+    [[nodiscard]] std::optional<Event> poll_event();
+    [[nodiscard]] const Stats& stats() const;
+
+  private:
+    class Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pinhole::transport
