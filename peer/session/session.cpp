@@ -1,0 +1,422 @@
+#include "peer/session/session.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/base/limits.hpp"
+#include "peer/session/errors.hpp"
+
+namespace pinhole::session {
+
+namespace {
+
+/// The name that the contract gives to what made this pair (docs: design "Strategies").
+std::string strategy_of(const ice::PairInfo& pair) {
+    const bool local_host = pair.local_type == net::CandidateType::host;
+    const bool remote_host = pair.remote_type == net::CandidateType::host;
+    if (pair.local_type == net::CandidateType::relayed || pair.remote_type == net::CandidateType::relayed) {
+        return "relay";
+    }
+    if (local_host && remote_host) {
+        return "host";
+    }
+    return local_host || remote_host ? "reverse" : "udp";
+}
+
+std::unexpected<RejectedCall> reject(signaling::CallId call, signaling::EndReason reason, Error error,
+                                     std::int64_t detail = 0) {
+    return std::unexpected(
+        RejectedCall{.end = {.call = call, .reason = reason, .detail_ms = detail}, .error = std::move(error)});
+}
+
+}  // namespace
+
+std::expected<IncomingCall, RejectedCall> read_call(const signaling::Incoming& incoming, const crypto::Identity& self,
+                                                    ReplayGuard& guard, WallTime now, Rng& rng) {
+    using enum signaling::EndReason;
+    auto handshake = answer_handshake(self, rng);
+    const auto payload = handshake.read(incoming.handshake);
+    if (!payload) {
+        return reject(incoming.call, bad, payload.error());
+    }
+    auto offer = parse_offer(*payload);
+    if (!offer) {
+        return reject(incoming.call, bad, offer.error());
+    }
+    const auto key = crypto::noise_key(offer->from);
+    if (offer->from != incoming.from || !key || handshake.remote_static() != key) {
+        return reject(incoming.call, bad, {.code = make_error_code(Errc::peer_identity), .detail = {}});
+    }
+    if (guard.check(incoming.handshake, offer->sent_at, now) != ReplayGuard::Verdict::fresh) {
+        return reject(incoming.call, stale, {.code = make_error_code(Errc::clock_wrong), .detail = {}}, now.unix_ms);
+    }
+    return IncomingCall{.call = incoming.call,
+                        .offer = *std::move(offer),
+                        .handshake = std::move(handshake),
+                        .candidates = incoming.candidates};
+}
+
+Session::Session(SessionConfig config, signaling::CallId call, std::vector<net::Candidate> locals, Rng& rng)
+    : config_(std::move(config)), rng_(rng), call_(call), locals_(std::move(locals)) {
+    config_.transport.local_connection_id = rng_.u64();
+}
+
+Session::~Session() = default;
+
+void Session::call(WallTime wall, TimePoint now) {
+    role_ = ice::Role::controlling;
+    config_.transport.role = transport::Role::initiator;
+    agent_.emplace(ice::Config{.role = role_,
+                               .local = ice::Credentials::generate(rng_),
+                               .patience = config_.path_patience},
+                   rng_);
+    for (const auto& candidate : locals_) {
+        agent_->add_local_candidate(candidate, now);
+    }
+    send_offer(wall, now);
+}
+
+void Session::send_offer(WallTime wall, TimePoint now) {
+    const auto key = crypto::noise_key(config_.remote);
+    if (!key) {
+        end({.code = make_error_code(Errc::peer_identity), .detail = "not a valid ID"});
+        return;
+    }
+    handshake_.emplace(start_handshake(*config_.identity, *key, rng_));
+    const OfferPayload payload{.from = config_.identity->id(),
+                               .sent_at = {wall.unix_ms + clock_correction_ms_},
+                               .services = config_.services,
+                               .ciphers = available_ciphers(),
+                               .connection_id = config_.transport.local_connection_id,
+                               .ice = agent_->local_credentials()};
+    auto message = handshake_->write(serialize(payload));
+    if (!message) {
+        end(message.error());
+        return;
+    }
+    state_ = State::calling;
+    answer_deadline_ = now + config_.answer_patience;
+    signaling_.emplace_back(signaling::Connect{.call = call_,
+                                               .to = config_.remote,
+                                               .handshake = *std::move(message),
+                                               .candidates = offered_candidates()});
+    end_of_local_candidates();
+}
+
+void Session::answer(IncomingCall incoming, TimePoint now) {
+    role_ = ice::Role::controlled;
+    config_.transport.role = transport::Role::responder;
+    config_.services = static_cast<std::uint8_t>(config_.services & incoming.offer.services);
+    config_.transport.cipher = choose_cipher(incoming.offer.ciphers);
+    config_.transport.remote_connection_id = incoming.offer.connection_id;
+    agent_.emplace(ice::Config{.role = role_,
+                               .local = ice::Credentials::generate(rng_),
+                               .patience = config_.path_patience},
+                   rng_);
+    for (const auto& candidate : locals_) {
+        agent_->add_local_candidate(candidate, now);
+    }
+    const AnswerPayload payload{.services = config_.services,
+                                .cipher = config_.transport.cipher,
+                                .connection_id = config_.transport.local_connection_id,
+                                .ice = agent_->local_credentials()};
+    auto message = incoming.handshake.write(serialize(payload));
+    if (!message) {
+        end(message.error());
+        return;
+    }
+    signaling_.emplace_back(
+        signaling::Answer{.call = call_, .handshake = *std::move(message), .candidates = offered_candidates()});
+    agree(incoming.handshake, incoming.offer.ice, now);
+    add_remote(incoming.candidates, now);
+    answer_deadline_ = now + config_.answer_patience;
+    end_of_local_candidates();
+}
+
+void Session::agree(crypto::NoiseHandshake& handshake, const ice::Credentials& remote, TimePoint now) {
+    const auto keys = handshake.split();
+    transport_.emplace(config_.transport, keys.send, keys.receive, rng_, now);
+    agent_->set_remote_credentials(remote);
+    state_ = State::waiting_go;
+}
+
+std::vector<net::Candidate> Session::offered_candidates() {
+    auto candidates = locals_;
+    candidates.resize(std::min(candidates.size(), limits::kMaxCandidates));
+    return candidates;
+}
+
+void Session::add_local_candidate(const net::Candidate& candidate, TimePoint now) {
+    if (state_ == State::over || std::ranges::find(locals_, candidate) != locals_.end() ||
+        locals_.size() >= limits::kMaxCandidates) {
+        return;
+    }
+    locals_.push_back(candidate);
+    if (agent_) {
+        agent_->add_local_candidate(candidate, now);
+        signaling_.emplace_back(signaling::Trickle{.call = call_, .candidates = {candidate}});
+    }
+}
+
+void Session::end_of_local_candidates() {
+    if (agent_ && locals_complete_ && !locals_end_sent_) {
+        locals_end_sent_ = true;
+        signaling_.emplace_back(signaling::Trickle{.call = call_, .candidates = {}, .last = true});
+    }
+}
+
+void Session::handle_signaling(const signaling::ToPeer& message, WallTime wall, TimePoint now) {
+    if (state_ == State::over) {
+        return;
+    }
+    if (const auto* answered = std::get_if<signaling::Answered>(&message)) {
+        handle_answered(*answered, now);
+    } else if (const auto* trickle = std::get_if<signaling::Trickle>(&message)) {
+        handle_trickle(*trickle, now);
+    } else if (const auto* go = std::get_if<signaling::Go>(&message)) {
+        if (state_ == State::waiting_go) {
+            events_.emplace_back(Planned{.topology = go->topology, .steps = go->steps});
+            go_at_ = now + std::chrono::microseconds{go->delay_us};
+            answer_deadline_.reset();
+        }
+    } else if (const auto* over = std::get_if<signaling::End>(&message)) {
+        handle_end(*over, wall, now);
+    }
+    handle_timeout(now);
+}
+
+void Session::handle_answered(const signaling::Answered& answered, TimePoint now) {
+    if (state_ != State::calling || !handshake_) {
+        return;
+    }
+    const auto payload = handshake_->read(answered.handshake);
+    const auto answer = payload ? parse_answer(*payload) : std::unexpected(payload.error());
+    if (!answer) {
+        signaling_.emplace_back(signaling::End{.call = call_, .reason = signaling::EndReason::bad});
+        end({.code = make_error_code(Errc::peer_identity), .detail = answer.error().message()});
+        return;
+    }
+    config_.services = static_cast<std::uint8_t>(config_.services & answer->services);
+    config_.transport.cipher = answer->cipher;
+    config_.transport.remote_connection_id = answer->connection_id;
+    agree(*handshake_, answer->ice, now);
+    handshake_.reset();
+    add_remote(answered.candidates, now);
+}
+
+void Session::handle_trickle(const signaling::Trickle& trickle, TimePoint now) {
+    add_remote(trickle.candidates, now);
+    if (trickle.last && agent_) {
+        agent_->end_of_remote_candidates(now);
+    }
+}
+
+void Session::add_remote(const std::vector<net::Candidate>& candidates, TimePoint now) {
+    for (const auto& candidate : candidates) {
+        agent_->add_remote_candidate(candidate, now);
+    }
+}
+
+void Session::handle_end(const signaling::End& over, WallTime wall, TimePoint now) {
+    const bool retry = over.reason == signaling::EndReason::stale && state_ == State::calling && !corrected_clock_;
+    if (retry) {
+        corrected_clock_ = true;
+        clock_correction_ms_ = over.detail_ms - wall.unix_ms;
+        call_ = {call_.value + 1};
+        locals_end_sent_ = false;
+        send_offer(wall, now);
+        return;
+    }
+    if (state_ == State::calling || state_ == State::waiting_go ||
+        (state_ == State::checking && !connected_ && over.reason != signaling::EndReason::lost)) {
+        end({.code = make_error_code(from_reason(over.reason)), .detail = {}});
+    }
+    // Once connected the peers need no server: the transport says when it is over.
+}
+
+std::optional<signaling::ToServer> Session::poll_signaling() {
+    if (signaling_.empty()) {
+        return std::nullopt;
+    }
+    auto message = std::move(signaling_.front());
+    signaling_.pop_front();
+    return message;
+}
+
+void Session::handle_stun(const net::PathAddresses& path, ByteView payload, TimePoint now) {
+    if (agent_ && state_ != State::over) {
+        agent_->handle_datagram(path, payload, now);
+        drain_agent(now);
+    }
+}
+
+void Session::handle_packet(const net::Received& datagram, TimePoint now) {
+    if (transport_) {
+        transport_->handle_datagram(datagram, now);
+        drain_transport();
+    }
+}
+
+void Session::handle_timeout(TimePoint now) {
+    if (answer_deadline_ && *answer_deadline_ <= now) {
+        answer_deadline_.reset();
+        signaling_.emplace_back(signaling::End{.call = call_, .reason = signaling::EndReason::timeout});
+        end({.code = make_error_code(Errc::no_answer), .detail = {}});
+        return;
+    }
+    if (go_at_ && *go_at_ <= now) {
+        go_at_.reset();
+        state_ = State::checking;
+        agent_->start(now);
+    }
+    if (agent_ && state_ != State::over) {
+        agent_->handle_timeout(now);
+        drain_agent(now);
+    }
+    if (transport_) {
+        transport_->handle_timeout(now);
+        drain_transport();
+    }
+}
+
+void Session::drain_agent(TimePoint now) {
+    while (agent_ && state_ != State::over) {
+        const auto event = agent_->poll_event();
+        if (!event) {
+            return;
+        }
+        if (const auto* validated = std::get_if<ice::Validated>(&*event)) {
+            if (!path_) {
+                use_pair(validated->pair, "first path that works", now);
+            }
+        } else if (const auto* selected = std::get_if<ice::Selected>(&*event)) {
+            use_pair(selected->pair, "best path that works", now);
+        } else if (const auto* failed = std::get_if<ice::Failed>(&*event)) {
+            if (!connected_) {
+                end(no_path(*failed));
+            }
+        }
+        // Lost consent stops nothing here: the transport's own probes decide when the peer is gone.
+    }
+}
+
+void Session::use_pair(const ice::PairInfo& pair, const char* reason, TimePoint now) {
+    if (!transport_ || (path_ && path_->second == pair.path)) {
+        return;
+    }
+    const auto id = transport_->add_path(pair.path, now);
+    if (path_) {
+        transport_->use_path(id, reason, now);
+    }
+    path_.emplace(id, pair.path);
+    last_strategy_ = strategy_of(pair);
+    events_.emplace_back(
+        PathInUse{.addresses = pair.path, .strategy = last_strategy_, .rtt = pair.rtt, .reason = reason});
+}
+
+void Session::drain_transport() {
+    while (auto event = transport_->poll_event()) {
+        if (std::holds_alternative<transport::Confirmed>(*event)) {
+            connected_ = true;
+            events_.emplace_back(Connected{});
+        } else if (const auto* changed = std::get_if<transport::PathChanged>(&*event)) {
+            if (!path_ || path_->second != changed->addresses) {
+                path_.emplace(changed->path, changed->addresses);
+                events_.emplace_back(PathInUse{.addresses = changed->addresses,
+                                               .strategy = last_strategy_.empty() ? "udp" : last_strategy_,
+                                               .rtt = transport_->path_stats().smoothed_rtt,
+                                               .reason = changed->reason});
+            }
+        } else if (const auto* closed = std::get_if<transport::Closed>(&*event)) {
+            if (closed->reason == transport::CloseReason::idle) {
+                end({.code = make_error_code(Errc::peer_lost), .detail = {}});
+            } else if (closed->by_peer) {
+                end({.code = make_error_code(Errc::peer_closed), .detail = closed->detail});
+            } else {
+                end({.code = {}, .detail = closed->detail});
+            }
+            return;
+        } else {
+            events_.emplace_back(*std::move(event));
+        }
+    }
+}
+
+Error Session::no_path(const ice::Failed& failed) const {
+    std::string why;
+    if (failed.remote_candidates == 0) {
+        why = "the other side offered no address";
+    } else if (failed.heard_anything) {
+        why = fmt::format("its packets arrive here, but none of ours are answered ({} address pairs tried)",
+                          failed.pairs);
+    } else {
+        why = fmt::format(
+            "none of {} address pairs let a packet through: a firewall blocks UDP, or both NATs choose a new port for "
+            "each destination",
+            failed.pairs);
+    }
+    return {.code = make_error_code(Errc::no_path), .detail = why};
+}
+
+std::optional<net::Transmit> Session::poll_stun() {
+    return agent_ && state_ != State::over ? agent_->poll_transmit() : std::nullopt;
+}
+
+std::optional<transport::TransmitBatch> Session::poll_packets(ByteSpan buffer, TimePoint now) {
+    return transport_ && path_ ? transport_->poll_transmit(buffer, now) : std::nullopt;
+}
+
+std::optional<TimePoint> Session::next_timeout() const {
+    if (state_ == State::over) {
+        return std::nullopt;
+    }
+    auto next = earliest(answer_deadline_, go_at_);
+    if (agent_) {
+        next = earliest(next, agent_->next_timeout());
+    }
+    if (transport_ && path_) {
+        next = earliest(next, transport_->next_timeout());
+    }
+    return next;
+}
+
+std::optional<Event> Session::poll_event() {
+    if (transport_ && state_ != State::over) {
+        drain_transport();
+    }
+    if (events_.empty()) {
+        return std::nullopt;
+    }
+    auto event = std::move(events_.front());
+    events_.pop_front();
+    return event;
+}
+
+void Session::close(TimePoint now) {
+    if (state_ == State::over || state_ == State::closing) {
+        return;
+    }
+    if (transport_ && path_) {
+        state_ = State::closing;
+        transport_->close(transport::CloseReason::done, {}, now);
+        return;
+    }
+    signaling_.emplace_back(signaling::End{.call = call_, .reason = signaling::EndReason::hangup});
+    end({});
+}
+
+void Session::end(Error error) {
+    if (state_ == State::over) {
+        return;
+    }
+    state_ = State::over;
+    answer_deadline_.reset();
+    go_at_.reset();
+    if (agent_) {
+        agent_->close();
+    }
+    events_.emplace_back(Ended{.error = std::move(error)});
+}
+
+}  // namespace pinhole::session

@@ -1,0 +1,152 @@
+// One conversation with one peer as a state machine: the handshake through signaling, ICE, and the transport on the paths
+// that ICE found. Knows neither sockets nor streams' contents; the shell feeds signaling messages, candidates, datagrams and
+// time, and drains signaling, datagrams and events after each input.
+//
+// Timers: no answer within 35 s of calling (the server gives up after 30 s); the rest belongs to ICE and the transport.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "common/signaling/messages.hpp"
+#include "peer/ice/agent.hpp"
+#include "peer/session/handshake.hpp"
+#include "peer/transport/connection.hpp"
+
+namespace pinhole::session {
+
+struct SessionConfig {
+    const crypto::Identity* identity = nullptr;  ///< outlives the session
+    crypto::PeerId remote;
+    std::uint8_t services = 0;
+    Duration answer_patience = 35s;
+    Duration path_patience = 10s;  ///< from "go" until no path counts as none
+    transport::Config transport;
+};
+
+/// A call that was read and is this peer's to take or to refuse.
+struct IncomingCall {
+    signaling::CallId call;
+    OfferPayload offer;
+    crypto::NoiseHandshake handshake;
+    std::vector<net::Candidate> candidates;
+};
+
+/// Why an incoming call was not even shown: what to tell the caller.
+struct RejectedCall {
+    signaling::End end;
+    Error error;
+};
+
+/// Decrypts and checks an incoming call: key, claimed identity, age.
+[[nodiscard]] std::expected<IncomingCall, RejectedCall> read_call(const signaling::Incoming& incoming,
+                                                                  const crypto::Identity& self, ReplayGuard& guard,
+                                                                  WallTime now, Rng& rng);
+
+/// The plan that the server announced.
+struct Planned {
+    std::string topology;
+    std::vector<std::string> steps;
+};
+
+/// First authenticated packets in both directions.
+struct Connected {};
+
+/// The path in use changed; `strategy` as in the command-line contract.
+struct PathInUse {
+    net::PathAddresses addresses;
+    std::string strategy;
+    Duration rtt{};
+    std::string reason;
+};
+
+/// The conversation is over; nothing follows.
+struct Ended {
+    Error error;  ///< no code when both sides were done
+};
+
+using Event = std::variant<Planned, Connected, PathInUse, Ended, transport::Event>;
+
+class Session {
+  public:
+    /// Calls a peer; `locals` are the candidates known so far.
+    Session(SessionConfig config, signaling::CallId call, std::vector<net::Candidate> locals, Rng& rng);
+    ~Session();
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    /// Starts the outgoing call, or answers the incoming one.
+    void call(WallTime wall, TimePoint now);
+    void answer(IncomingCall incoming, TimePoint now);
+
+    void add_local_candidate(const net::Candidate& candidate, TimePoint now);
+    void end_of_local_candidates();
+
+    /// Answered, Trickle, Go and End of this call.
+    void handle_signaling(const signaling::ToPeer& message, WallTime wall, TimePoint now);
+    [[nodiscard]] std::optional<signaling::ToServer> poll_signaling();
+
+    void handle_stun(const net::PathAddresses& path, ByteView payload, TimePoint now);
+    void handle_packet(const net::Received& datagram, TimePoint now);
+    void handle_timeout(TimePoint now);
+    [[nodiscard]] std::optional<net::Transmit> poll_stun();
+    [[nodiscard]] std::optional<transport::TransmitBatch> poll_packets(ByteSpan buffer, TimePoint now);
+    [[nodiscard]] std::optional<TimePoint> next_timeout() const;
+    [[nodiscard]] std::optional<Event> poll_event();
+
+    /// Ends the conversation: cancels the call, or closes the transport, which takes up to 3 PTO.
+    void close(TimePoint now);
+    /// Nothing is left to send or to wait for.
+    [[nodiscard]] bool over() const { return state_ == State::over; }
+
+    [[nodiscard]] signaling::CallId call_id() const { return call_; }
+    [[nodiscard]] const crypto::PeerId& remote() const { return config_.remote; }
+    [[nodiscard]] std::uint64_t connection_id() const { return config_.transport.local_connection_id; }
+    /// Set once keys are agreed.
+    [[nodiscard]] transport::Connection* transport() { return transport_ ? &*transport_ : nullptr; }
+    /// What both sides take; known once keys are agreed.
+    [[nodiscard]] std::uint8_t services() const { return config_.services; }
+    [[nodiscard]] bool connected() const { return connected_; }
+
+  private:
+    enum class State : std::uint8_t { calling, waiting_go, checking, closing, over };
+
+    void send_offer(WallTime wall, TimePoint now);
+    void handle_answered(const signaling::Answered& answered, TimePoint now);
+    void handle_trickle(const signaling::Trickle& trickle, TimePoint now);
+    void handle_end(const signaling::End& end, WallTime wall, TimePoint now);
+    void agree(crypto::NoiseHandshake& handshake, const ice::Credentials& remote, TimePoint now);
+    void add_remote(const std::vector<net::Candidate>& candidates, TimePoint now);
+    void drain_agent(TimePoint now);
+    void drain_transport();
+    void use_pair(const ice::PairInfo& pair, const char* reason, TimePoint now);
+    void end(Error error);
+    [[nodiscard]] Error no_path(const ice::Failed& failed) const;
+    [[nodiscard]] std::vector<net::Candidate> offered_candidates();
+
+    SessionConfig config_;
+    Rng& rng_;
+    signaling::CallId call_;
+    ice::Role role_ = ice::Role::controlling;
+    State state_ = State::calling;
+    std::vector<net::Candidate> locals_;
+    bool locals_complete_ = false;
+    bool locals_end_sent_ = false;
+    std::optional<crypto::NoiseHandshake> handshake_;
+    std::optional<ice::Agent> agent_;
+    std::optional<transport::Connection> transport_;
+    std::optional<TimePoint> answer_deadline_;
+    std::optional<TimePoint> go_at_;
+    std::optional<std::pair<transport::PathId, net::PathAddresses>> path_;
+    std::int64_t clock_correction_ms_ = 0;
+    bool corrected_clock_ = false;
+    bool connected_ = false;
+    std::string last_strategy_;
+    std::deque<signaling::ToServer> signaling_;
+    std::deque<Event> events_;
+};
+
+}  // namespace pinhole::session
