@@ -1,0 +1,46 @@
+// Frames on their way to a stream, without copying them together: the shell writes front() as far as the stream takes
+// it and says how much that was.
+#pragma once
+
+#include "common/base/bytes.hpp"
+#include "common/signaling/peer_frames.hpp"
+
+#include <cstdint>
+#include <deque>
+
+namespace pinhole::files {
+
+class OutputQueue {
+  public:
+    void push(const signaling::PeerMessage& message);
+    void push_raw(Bytes bytes);
+    /// A raw data frame; the bytes are moved, not copied.
+    void push_data(Bytes bytes);
+    /// Drops every frame whose first byte has not left.
+    void drop_unsent();
+
+    /// The next bytes; empty when there are none. Valid until the queue changes.
+    [[nodiscard]] ByteView front() const;
+    void consume(std::size_t count);
+
+    [[nodiscard]] std::size_t size() const { return size_; }
+
+    [[nodiscard]] bool empty() const { return size_ == 0; }
+
+    /// File bytes that have left so far.
+    [[nodiscard]] std::uint64_t data_sent() const { return data_sent_; }
+
+  private:
+    struct Segment {
+        Bytes bytes;
+        bool starts_frame = true;
+        bool data = false;
+    };
+
+    std::deque<Segment> segments_;
+    std::size_t offset_ = 0;
+    std::size_t size_ = 0;
+    std::uint64_t data_sent_ = 0;
+};
+
+}  // namespace pinhole::files
