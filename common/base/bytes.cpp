@@ -8,9 +8,13 @@ ByteView as_bytes(std::string_view text) {
     return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
-std::string_view as_text(ByteView bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+std::string_view as_text(ByteView bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
-Bytes to_bytes(ByteView bytes) { return {bytes.begin(), bytes.end()}; }
+Bytes to_bytes(ByteView bytes) {
+    return {bytes.begin(), bytes.end()};
+}
 
 namespace {
 
@@ -50,13 +54,21 @@ bool write_as(ByteWriter& writer, T value) {
 
 }  // namespace
 
-std::optional<std::uint8_t> ByteReader::u8() { return read_as<std::uint8_t>(*this); }
+std::optional<std::uint8_t> ByteReader::u8() {
+    return read_as<std::uint8_t>(*this);
+}
 
-std::optional<std::uint16_t> ByteReader::u16() { return read_as<std::uint16_t>(*this); }
+std::optional<std::uint16_t> ByteReader::u16() {
+    return read_as<std::uint16_t>(*this);
+}
 
-std::optional<std::uint32_t> ByteReader::u32() { return read_as<std::uint32_t>(*this); }
+std::optional<std::uint32_t> ByteReader::u32() {
+    return read_as<std::uint32_t>(*this);
+}
 
-std::optional<std::uint64_t> ByteReader::u64() { return read_as<std::uint64_t>(*this); }
+std::optional<std::uint64_t> ByteReader::u64() {
+    return read_as<std::uint64_t>(*this);
+}
 
 std::optional<std::uint64_t> ByteReader::varint() {
     if (failed_ || rest_.empty()) {
@@ -82,13 +94,21 @@ std::optional<ByteView> ByteReader::take(std::size_t count) {
     return taken;
 }
 
-bool ByteWriter::u8(std::uint8_t value) { return write_as(*this, value); }
+bool ByteWriter::u8(std::uint8_t value) {
+    return write_as(*this, value);
+}
 
-bool ByteWriter::u16(std::uint16_t value) { return write_as(*this, value); }
+bool ByteWriter::u16(std::uint16_t value) {
+    return write_as(*this, value);
+}
 
-bool ByteWriter::u32(std::uint32_t value) { return write_as(*this, value); }
+bool ByteWriter::u32(std::uint32_t value) {
+    return write_as(*this, value);
+}
 
-bool ByteWriter::u64(std::uint64_t value) { return write_as(*this, value); }
+bool ByteWriter::u64(std::uint64_t value) {
+    return write_as(*this, value);
+}
 
 bool ByteWriter::varint(std::uint64_t value) {
     const auto size = varint_size(value);

@@ -35,8 +35,11 @@ class ByteReader {
     [[nodiscard]] std::optional<ByteView> take(std::size_t count);
 
     [[nodiscard]] ByteView rest() const { return rest_; }
+
     [[nodiscard]] std::size_t remaining() const { return rest_.size(); }
+
     [[nodiscard]] bool empty() const { return rest_.empty(); }
+
     [[nodiscard]] bool failed() const { return failed_; }
 
   private:
@@ -59,8 +62,11 @@ class ByteWriter {
     [[nodiscard]] ByteSpan reserve(std::size_t count);
 
     [[nodiscard]] std::size_t size() const { return used_; }
+
     [[nodiscard]] std::size_t room() const { return buffer_.size() - used_; }
+
     [[nodiscard]] bool failed() const { return failed_; }
+
     [[nodiscard]] ByteView written() const { return buffer_.first(used_); }
 
   private:

@@ -1,11 +1,11 @@
 // Bytes as text: hexadecimal, and base32 of RFC 4648 §6 in lower case without padding (peer IDs, server keys).
 #pragma once
 
+#include "common/base/bytes.hpp"
+
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include "common/base/bytes.hpp"
 
 namespace pinhole {
 

@@ -15,9 +15,13 @@ std::unexpected<Error> fail(std::error_code code, std::string detail) {
     return std::unexpected(Error{.code = code, .detail = std::move(detail)});
 }
 
-std::unexpected<Error> fail_errno(std::string detail) { return fail(errno_code(), std::move(detail)); }
+std::unexpected<Error> fail_errno(std::string detail) {
+    return fail(errno_code(), std::move(detail));
+}
 
-std::error_code errno_code() { return {errno, std::generic_category()}; }
+std::error_code errno_code() {
+    return {errno, std::generic_category()};
+}
 
 namespace {
 
@@ -39,6 +43,8 @@ const EnumCategory kCategory{"pinhole", describe};
 
 }  // namespace
 
-std::error_code make_error_code(Errc code) { return {static_cast<int>(code), kCategory}; }
+std::error_code make_error_code(Errc code) {
+    return {static_cast<int>(code), kCategory};
+}
 
 }  // namespace pinhole

@@ -41,9 +41,11 @@ std::error_code make_error_code(Errc code);
 class EnumCategory final : public std::error_category {
   public:
     using Describe = const char* (*)(int);
+
     EnumCategory(const char* name, Describe describe) : name_(name), describe_(describe) {}
 
     [[nodiscard]] const char* name() const noexcept override { return name_; }
+
     [[nodiscard]] std::string message(int value) const override { return describe_(value); }
 
   private:

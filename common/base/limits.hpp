@@ -1,10 +1,10 @@
 // Every bound that a stranger, a peer or a client can push against, in one place: value, unit, why.
 #pragma once
 
+#include "common/base/time.hpp"
+
 #include <cstddef>
 #include <cstdint>
-
-#include "common/base/time.hpp"
 
 namespace pinhole::limits {
 

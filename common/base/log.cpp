@@ -1,12 +1,12 @@
 #include "common/base/log.hpp"
 
-#include <unistd.h>
+#include "common/base/wall_time.hpp"
 
 #include <array>
 #include <atomic>
 #include <string>
 
-#include "common/base/wall_time.hpp"
+#include <unistd.h>
 
 namespace pinhole::log {
 
@@ -26,13 +26,16 @@ std::optional<Level> parse_level(std::string_view name) {
     return std::nullopt;
 }
 
-void set_level(Level level) { threshold = level; }
+void set_level(Level level) {
+    threshold = level;
+}
 
-bool enabled(Level level) { return level <= threshold.load(std::memory_order_relaxed); }
+bool enabled(Level level) {
+    return level <= threshold.load(std::memory_order_relaxed);
+}
 
 void write(Level level, std::string_view line) {
-    const auto text =
-        fmt::format("{} {:5} {}\n", rfc3339(wall_now()), kNames[static_cast<std::size_t>(level)], line);
+    const auto text = fmt::format("{} {:5} {}\n", rfc3339(wall_now()), kNames[static_cast<std::size_t>(level)], line);
     // A log that cannot be written has nowhere to say so.
     [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
 }

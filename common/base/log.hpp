@@ -4,12 +4,13 @@
 // connection event; trace = one line a packet.
 #pragma once
 
-#include <fmt/format.h>
+#include "common/base/time.hpp"
+
 #include <optional>
 #include <string_view>
 #include <utility>
 
-#include "common/base/time.hpp"
+#include <fmt/format.h>
 
 namespace pinhole::log {
 

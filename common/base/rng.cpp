@@ -14,7 +14,9 @@ std::uint64_t Rng::u64() {
     return value;
 }
 
-std::uint32_t Rng::u32() { return static_cast<std::uint32_t>(u64()); }
+std::uint32_t Rng::u32() {
+    return static_cast<std::uint32_t>(u64());
+}
 
 std::uint64_t Rng::below(std::uint64_t bound) {
     // Values under `skip` would make the low remainders likelier; draw again instead.
@@ -26,7 +28,9 @@ std::uint64_t Rng::below(std::uint64_t bound) {
     return value % bound;
 }
 
-double Rng::unit() { return static_cast<double>(u64() >> 11) * 0x1.0p-53; }
+double Rng::unit() {
+    return static_cast<double>(u64() >> 11) * 0x1.0p-53;
+}
 
 void SeededRng::fill(ByteSpan out) {
     while (!out.empty()) {

@@ -2,9 +2,9 @@
 // seeded in tests, so that a failing run replays exactly.
 #pragma once
 
-#include <cstdint>
-
 #include "common/base/bytes.hpp"
+
+#include <cstdint>
 
 namespace pinhole {
 

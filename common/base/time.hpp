@@ -29,6 +29,8 @@ using namespace std::chrono_literals;  // NOLINT(google-global-names-in-headers)
     return std::min(*a, *b);
 }
 
-[[nodiscard]] constexpr double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+[[nodiscard]] constexpr double seconds(Duration duration) {
+    return std::chrono::duration<double>(duration).count();
+}
 
 }  // namespace pinhole

@@ -1,10 +1,10 @@
 // ICE candidates (RFC 8445 §5.1) as values that cross the signaling.
 #pragma once
 
+#include "common/net/endpoint.hpp"
+
 #include <cstdint>
 #include <string>
-
-#include "common/net/endpoint.hpp"
 
 namespace pinhole::net {
 

@@ -1,10 +1,10 @@
 // What shells hand to cores and take from them.
 #pragma once
 
-#include <cstdint>
-
 #include "common/base/bytes.hpp"
 #include "common/net/endpoint.hpp"
+
+#include <cstdint>
 
 namespace pinhole::net {
 

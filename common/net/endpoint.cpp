@@ -1,9 +1,9 @@
 #include "common/net/endpoint.hpp"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <charconv>
+
+#include <arpa/inet.h>
 
 namespace pinhole::net {
 
@@ -73,7 +73,9 @@ std::optional<Address> Address::from_bytes(ByteView bytes) {
     return std::nullopt;
 }
 
-Address Address::any(Family family) { return family == Family::v4 ? v4({}) : v6({}); }
+Address Address::any(Family family) {
+    return family == Family::v4 ? v4({}) : v6({});
+}
 
 std::string Address::text() const {
     std::array<char, INET6_ADDRSTRLEN> buffer{};
@@ -96,7 +98,9 @@ bool Address::is_loopback() const {
     return bytes_[15] == 1 && std::all_of(bytes_.begin(), bytes_.begin() + 15, [](auto byte) { return byte == 0; });
 }
 
-bool Address::is_multicast() const { return is_v4() ? bytes_[0] >> 4 == 14 : bytes_[0] == 0xff; }
+bool Address::is_multicast() const {
+    return is_v4() ? bytes_[0] >> 4 == 14 : bytes_[0] == 0xff;
+}
 
 bool Address::is_link_local() const {
     return is_v4() ? bytes_[0] == 169 && bytes_[1] == 254 : bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80;

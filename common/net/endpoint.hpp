@@ -1,14 +1,14 @@
 // IP addresses and transport addresses as plain ordered values, without Asio. Shells convert at the edge.
 #pragma once
 
+#include "common/base/bytes.hpp"
+
 #include <array>
 #include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include "common/base/bytes.hpp"
 
 namespace pinhole::net {
 
@@ -27,11 +27,15 @@ class Address {
     [[nodiscard]] static Address any(Family family);
 
     [[nodiscard]] Family family() const { return family_; }
+
     [[nodiscard]] bool is_v4() const { return family_ == Family::v4; }
+
     /// Network order; 4 or 16 bytes.
     [[nodiscard]] ByteView bytes() const { return ByteView{bytes_}.first(is_v4() ? 4 : 16); }
+
     /// Interface index of a link-local IPv6 address, 0 otherwise.
     [[nodiscard]] std::uint32_t scope() const { return scope_; }
+
     [[nodiscard]] std::string text() const;
 
     [[nodiscard]] bool is_unspecified() const;

@@ -1,11 +1,11 @@
 // The timers of a state machine: one slot per value of an enum, one earliest deadline.
 #pragma once
 
+#include "common/base/time.hpp"
+
 #include <array>
 #include <cstddef>
 #include <optional>
-
-#include "common/base/time.hpp"
 
 namespace pinhole::net {
 
@@ -14,9 +14,13 @@ template <class Timer>
 class TimerTable {
   public:
     void set(Timer timer, TimePoint when) { slot(timer) = when; }
+
     void stop(Timer timer) { slot(timer).reset(); }
+
     void stop_all() { slots_.fill(std::nullopt); }
+
     [[nodiscard]] bool armed(Timer timer) const { return at(timer).has_value(); }
+
     [[nodiscard]] std::optional<TimePoint> at(Timer timer) const { return slots_[static_cast<std::size_t>(timer)]; }
 
     [[nodiscard]] std::optional<TimePoint> next() const {

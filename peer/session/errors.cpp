@@ -38,7 +38,9 @@ const EnumCategory kCategory{"session", describe};
 
 }  // namespace
 
-std::error_code make_error_code(Errc code) { return {static_cast<int>(code), kCategory}; }
+std::error_code make_error_code(Errc code) {
+    return {static_cast<int>(code), kCategory};
+}
 
 Errc from_reason(signaling::EndReason reason) {
     using enum signaling::EndReason;

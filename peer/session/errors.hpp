@@ -1,10 +1,10 @@
 // Why a peer cannot be reached, as error codes; the command line maps them to exit codes.
 #pragma once
 
-#include <system_error>
-
 #include "common/base/error.hpp"
 #include "common/signaling/messages.hpp"
+
+#include <system_error>
 
 namespace pinhole::session {
 
@@ -17,10 +17,10 @@ enum class Errc {
     peer_unwanting,  ///< the peer is online but takes no such call now
     peer_identity,   ///< the answer was not made by the key we called
     no_answer,
-    no_path,         ///< no candidate pair worked
-    peer_lost,       ///< an established connection went silent
-    peer_closed,     ///< the peer ended the conversation
-    clock_wrong      ///< the two clocks differ, and correcting did not help
+    no_path,      ///< no candidate pair worked
+    peer_lost,    ///< an established connection went silent
+    peer_closed,  ///< the peer ended the conversation
+    clock_wrong   ///< the two clocks differ, and correcting did not help
 };
 
 std::error_code make_error_code(Errc code);

@@ -1,17 +1,17 @@
 #include "peer/session/handshake.hpp"
 
-#include <algorithm>
-
 #include "common/base/limits.hpp"
+
+#include <algorithm>
 
 namespace pinhole::session {
 
 namespace {
 
 constexpr std::uint8_t kVersion = 1;
-constexpr std::size_t kMinUfrag = 4;   // RFC 8445 §5.3
-constexpr std::size_t kMinPwd = 22;    // RFC 8445 §5.3
-constexpr std::size_t kMaxIce = 64;    // the RFC allows 256; ours are 8 and 24
+constexpr std::size_t kMinUfrag = 4;  // RFC 8445 §5.3
+constexpr std::size_t kMinPwd = 22;   // RFC 8445 §5.3
+constexpr std::size_t kMaxIce = 64;   // the RFC allows 256; ours are 8 and 24
 constexpr std::size_t kEphemeralSize = 32;
 
 void put_text(ByteWriter& out, const std::string& text) {
@@ -153,7 +153,9 @@ crypto::NoiseHandshake start_handshake(const crypto::Identity& self, const crypt
     return make(self, remote, rng);
 }
 
-crypto::NoiseHandshake answer_handshake(const crypto::Identity& self, Rng& rng) { return make(self, {}, rng); }
+crypto::NoiseHandshake answer_handshake(const crypto::Identity& self, Rng& rng) {
+    return make(self, {}, rng);
+}
 
 ReplayGuard::Verdict ReplayGuard::check(ByteView first_message, WallTime sent_at, WallTime now) {
     const auto window = kWindow.count();

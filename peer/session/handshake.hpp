@@ -1,11 +1,7 @@
 // The session handshake (proto/README.md §3): Noise IK between two peers, carried by signaling, so that keys, ICE
-// credentials and connection IDs are agreed before the first UDP packet. Also the guard against replayed first messages.
+// credentials and connection IDs are agreed before the first UDP packet. Also the guard against replayed first
+// messages.
 #pragma once
-
-#include <cstdint>
-#include <optional>
-#include <set>
-#include <utility>
 
 #include "common/base/error.hpp"
 #include "common/base/rng.hpp"
@@ -13,6 +9,11 @@
 #include "common/crypto/aead.hpp"
 #include "common/crypto/noise.hpp"
 #include "peer/ice/agent.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <utility>
 
 namespace pinhole::session {
 
@@ -47,11 +48,12 @@ struct AnswerPayload {
 /// The best cipher in both sets; ChaCha20-Poly1305 is always there.
 [[nodiscard]] crypto::Cipher choose_cipher(std::uint8_t offered);
 
-[[nodiscard]] crypto::NoiseHandshake start_handshake(const crypto::Identity& self, const crypto::Key32& remote, Rng& rng);
+[[nodiscard]] crypto::NoiseHandshake start_handshake(const crypto::Identity& self, const crypto::Key32& remote,
+                                                     Rng& rng);
 [[nodiscard]] crypto::NoiseHandshake answer_handshake(const crypto::Identity& self, Rng& rng);
 
-/// Refuses a first message seen before. A message counts as new when its time is within kWindow of the local clock and its
-/// ephemeral key was not seen in that window; a caller whose clock is off is told ours and tries again.
+/// Refuses a first message seen before. A message counts as new when its time is within kWindow of the local clock and
+/// its ephemeral key was not seen in that window; a caller whose clock is off is told ours and tries again.
 class ReplayGuard {
   public:
     /// Half of how far two clocks may differ before the caller has to correct; the window of remembered messages.

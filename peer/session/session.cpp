@@ -1,11 +1,11 @@
 #include "peer/session/session.hpp"
 
-#include <fmt/format.h>
+#include "common/base/limits.hpp"
+#include "peer/session/errors.hpp"
 
 #include <algorithm>
 
-#include "common/base/limits.hpp"
-#include "peer/session/errors.hpp"
+#include <fmt/format.h>
 
 namespace pinhole::session {
 
@@ -67,10 +67,8 @@ Session::~Session() = default;
 void Session::call(WallTime wall, TimePoint now) {
     role_ = ice::Role::controlling;
     config_.transport.role = transport::Role::initiator;
-    agent_.emplace(ice::Config{.role = role_,
-                               .local = ice::Credentials::generate(rng_),
-                               .patience = config_.path_patience},
-                   rng_);
+    agent_.emplace(
+        ice::Config{.role = role_, .local = ice::Credentials::generate(rng_), .patience = config_.path_patience}, rng_);
     for (const auto& candidate : locals_) {
         agent_->add_local_candidate(candidate, now);
     }
@@ -97,10 +95,8 @@ void Session::send_offer(WallTime wall, TimePoint now) {
     }
     state_ = State::calling;
     answer_deadline_ = now + config_.answer_patience;
-    signaling_.emplace_back(signaling::Connect{.call = call_,
-                                               .to = config_.remote,
-                                               .handshake = *std::move(message),
-                                               .candidates = offered_candidates()});
+    signaling_.emplace_back(signaling::Connect{
+        .call = call_, .to = config_.remote, .handshake = *std::move(message), .candidates = offered_candidates()});
     end_of_local_candidates();
 }
 
@@ -110,10 +106,8 @@ void Session::answer(IncomingCall incoming, TimePoint now) {
     config_.services = static_cast<std::uint8_t>(config_.services & incoming.offer.services);
     config_.transport.cipher = choose_cipher(incoming.offer.ciphers);
     config_.transport.remote_connection_id = incoming.offer.connection_id;
-    agent_.emplace(ice::Config{.role = role_,
-                               .local = ice::Credentials::generate(rng_),
-                               .patience = config_.path_patience},
-                   rng_);
+    agent_.emplace(
+        ice::Config{.role = role_, .local = ice::Credentials::generate(rng_), .patience = config_.path_patience}, rng_);
     for (const auto& candidate : locals_) {
         agent_->add_local_candidate(candidate, now);
     }

@@ -1,20 +1,20 @@
-// One conversation with one peer as a state machine: the handshake through signaling, ICE, and the transport on the paths
-// that ICE found. Knows neither sockets nor streams' contents; the shell feeds signaling messages, candidates, datagrams and
-// time, and drains signaling, datagrams and events after each input.
+// One conversation with one peer as a state machine: the handshake through signaling, ICE, and the transport on the
+// paths that ICE found. Knows neither sockets nor streams' contents; the shell feeds signaling messages, candidates,
+// datagrams and time, and drains signaling, datagrams and events after each input.
 //
 // Timers: no answer within 35 s of calling (the server gives up after 30 s); the rest belongs to ICE and the transport.
 #pragma once
+
+#include "common/signaling/messages.hpp"
+#include "peer/ice/agent.hpp"
+#include "peer/session/handshake.hpp"
+#include "peer/transport/connection.hpp"
 
 #include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 #include <variant>
-
-#include "common/signaling/messages.hpp"
-#include "peer/ice/agent.hpp"
-#include "peer/session/handshake.hpp"
-#include "peer/transport/connection.hpp"
 
 namespace pinhole::session {
 
@@ -99,16 +99,22 @@ class Session {
 
     /// Ends the conversation: cancels the call, or closes the transport, which takes up to 3 PTO.
     void close(TimePoint now);
+
     /// Nothing is left to send or to wait for.
     [[nodiscard]] bool over() const { return state_ == State::over; }
 
     [[nodiscard]] signaling::CallId call_id() const { return call_; }
+
     [[nodiscard]] const crypto::PeerId& remote() const { return config_.remote; }
+
     [[nodiscard]] std::uint64_t connection_id() const { return config_.transport.local_connection_id; }
+
     /// Set once keys are agreed.
     [[nodiscard]] transport::Connection* transport() { return transport_ ? &*transport_ : nullptr; }
+
     /// What both sides take; known once keys are agreed.
     [[nodiscard]] std::uint8_t services() const { return config_.services; }
+
     [[nodiscard]] bool connected() const { return connected_; }
 
   private:

@@ -1,11 +1,11 @@
 #include "peer/session/signaling_client.hpp"
 
-#include <algorithm>
-
 #include "common/base/encoding.hpp"
 #include "common/base/limits.hpp"
 #include "common/signaling/codec.hpp"
 #include "peer/session/errors.hpp"
+
+#include <algorithm>
 
 namespace pinhole::session {
 
@@ -35,8 +35,7 @@ void SignalingClient::handle_connected(TimePoint now) {
     }
     state_ = State::login;
     key_checked_ = false;
-    const signaling::Hello hello{
-        .id = config_.identity->id(), .version = signaling::kVersion, .agent = config_.agent};
+    const signaling::Hello hello{.id = config_.identity->id(), .version = signaling::kVersion, .agent = config_.agent};
     link_.emplace(signaling::SecureLink::client(config_.identity->noise_keys(), signaling::serialize(hello), rng_));
     timers_.set(Timer::login, now + limits::kHandshakeTimeout);
 }
@@ -133,7 +132,9 @@ void SignalingClient::send(const signaling::ToServer& message, TimePoint now) {
     }
 }
 
-Bytes SignalingClient::poll_output() { return link_ ? link_->poll_output() : Bytes{}; }
+Bytes SignalingClient::poll_output() {
+    return link_ ? link_->poll_output() : Bytes{};
+}
 
 std::optional<SignalingClient::Event> SignalingClient::poll_event() {
     if (events_.empty()) {

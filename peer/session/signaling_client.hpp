@@ -1,19 +1,19 @@
-// The peer's side of the long connection to the rendezvous server as a state machine: key pinning, login, keepalive, and
-// when to connect again. Knows neither sockets nor calls; whoever owns the TCP connection drives it.
+// The peer's side of the long connection to the rendezvous server as a state machine: key pinning, login, keepalive,
+// and when to connect again. Knows neither sockets nor calls; whoever owns the TCP connection drives it.
 //
-// Timers: login must be done within limits::kHandshakeTimeout of connecting; a ping after kSignalingPing of silence, gone
-// after kSignalingDead; the next attempt after a back-off of 0.5 s doubled up to 30 s, ±50 % jitter.
+// Timers: login must be done within limits::kHandshakeTimeout of connecting; a ping after kSignalingPing of silence,
+// gone after kSignalingDead; the next attempt after a back-off of 0.5 s doubled up to 30 s, ±50 % jitter.
 #pragma once
-
-#include <deque>
-#include <optional>
-#include <variant>
 
 #include "common/base/rng.hpp"
 #include "common/base/time.hpp"
 #include "common/net/timer_table.hpp"
 #include "common/signaling/messages.hpp"
 #include "common/signaling/secure_link.hpp"
+
+#include <deque>
+#include <optional>
+#include <variant>
 
 namespace pinhole::session {
 
@@ -53,8 +53,10 @@ class SignalingClient {
     void send(const signaling::ToServer& message, TimePoint now);
 
     [[nodiscard]] bool online() const { return state_ == State::online; }
+
     [[nodiscard]] Bytes poll_output();
     [[nodiscard]] std::optional<Event> poll_event();
+
     [[nodiscard]] std::optional<TimePoint> next_timeout() const { return timers_.next(); }
 
   private:

@@ -1,11 +1,11 @@
 #include "peer/shell/candidates.hpp"
 
+#include <cstring>
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <cstring>
 
 namespace pinhole::shell {
 
@@ -20,13 +20,13 @@ std::vector<net::Candidate> host_candidates(const std::vector<net::Address>& add
         const net::Endpoint endpoint{.address = address, .port = port};
         // RFC 8421 §4: alternate the families, so that a broken one costs at most a few checks.
         const auto family_step = static_cast<std::uint16_t>(family == net::Family::v6 ? 0 : 1);
-        candidates.push_back({.type = net::CandidateType::host,
-                              .endpoint = endpoint,
-                              .base = endpoint,
-                              .priority = net::candidate_priority(net::CandidateType::host,
-                                                                  static_cast<std::uint16_t>(preference - family_step)),
-                              .foundation = (family == net::Family::v6 ? "h6" : "h4") +
-                                            std::to_string(65535 - preference)});
+        candidates.push_back(
+            {.type = net::CandidateType::host,
+             .endpoint = endpoint,
+             .base = endpoint,
+             .priority = net::candidate_priority(net::CandidateType::host,
+                                                 static_cast<std::uint16_t>(preference - family_step)),
+             .foundation = (family == net::Family::v6 ? "h6" : "h4") + std::to_string(65535 - preference)});
         preference = static_cast<std::uint16_t>(preference - 2);
     }
     return candidates;

@@ -1,11 +1,11 @@
 // Which addresses a peer offers: the host candidates of its sockets and what STUN found for them.
 #pragma once
 
-#include <optional>
-#include <vector>
-
 #include "common/net/candidate.hpp"
 #include "peer/ice/gatherer.hpp"
+
+#include <optional>
+#include <vector>
 
 namespace pinhole::shell {
 

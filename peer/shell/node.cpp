@@ -1,12 +1,5 @@
 #include "peer/shell/node.hpp"
 
-#include <map>
-#include <set>
-#include <vector>
-
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-
 #include "common/base/limits.hpp"
 #include "common/base/log.hpp"
 #include "common/io/clock.hpp"
@@ -16,6 +9,13 @@
 #include "peer/session/errors.hpp"
 #include "peer/shell/candidates.hpp"
 #include "peer/shell/server_connection.hpp"
+
+#include <map>
+#include <set>
+#include <vector>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 namespace pinhole::shell {
 
@@ -42,7 +42,12 @@ std::uint64_t connection_id_of(ByteView packet) {
 class Node::Impl : public std::enable_shared_from_this<Impl> {
   public:
     Impl(asio::io_context& io, NodeConfig config, NodeHandler& handler)
-        : io_(io), config_(std::move(config)), handler_(handler), timer_(io), gatherer_(rng_), send_buffer_(kSendBuffer) {}
+        : io_(io),
+          config_(std::move(config)),
+          handler_(handler),
+          timer_(io),
+          gatherer_(rng_),
+          send_buffer_(kSendBuffer) {}
 
     Status start();
     SessionId call(const crypto::PeerId& peer, std::uint8_t services);
@@ -159,7 +164,7 @@ void Node::Impl::handle_resolved(const std::vector<net::Endpoint>& endpoints) {
         return;
     }
     const auto addresses =
-        usable_addresses(io::local_addresses(io::IncludeLoopback::yes), endpoints.front().address, config_.bind);
+        usable_addresses(io::local_addresses(/*include_loopback=*/true), endpoints.front().address, config_.bind);
     for (const auto& [family, socket] : sockets_) {
         const auto candidates = host_candidates(addresses, family, socket->port());
         hosts_.insert(hosts_.end(), candidates.begin(), candidates.end());
@@ -310,18 +315,19 @@ void Node::Impl::handle_incoming(const signaling::Incoming& incoming) {
         return;
     }
     const auto from = read->offer.from;
-    switch (handler_.on_call(from, read->offer.services)) {
+    switch (handler_.on_call(from, static_cast<std::uint8_t>(read->offer.services & config_.services))) {
         case CallDecision::take:
             break;
         case CallDecision::refuse:
             server_->send(signaling::End{.call = incoming.call, .reason = refused});
             return;
         case CallDecision::not_here:
-        case CallDecision::ignore:
             server_->send(signaling::End{.call = incoming.call, .reason = unwanted});
             return;
+        case CallDecision::ignore:
+            return;
     }
-    auto session = std::make_unique<session::Session>(session_config(from, read->offer.services), incoming.call,
+    auto session = std::make_unique<session::Session>(session_config(from, config_.services), incoming.call,
                                                       local_candidates(), rng_);
     auto& answering = *session;
     const auto id = add(std::move(session));
@@ -512,11 +518,17 @@ void Node::Impl::stop() {
 Node::Node(asio::io_context& io, NodeConfig config, NodeHandler& handler)
     : impl_(std::make_shared<Impl>(io, std::move(config), handler)) {}
 
-Node::~Node() { impl_->stop(); }
+Node::~Node() {
+    impl_->stop();
+}
 
-Status Node::start() { return impl_->start(); }
+Status Node::start() {
+    return impl_->start();
+}
 
-SessionId Node::call(const crypto::PeerId& peer, std::uint8_t services) { return impl_->call(peer, services); }
+SessionId Node::call(const crypto::PeerId& peer, std::uint8_t services) {
+    return impl_->call(peer, services);
+}
 
 transport::Connection* Node::transport(SessionId id) {
     auto* session = impl_->find(id);
@@ -528,12 +540,20 @@ std::uint8_t Node::services(SessionId id) const {
     return session == nullptr ? std::uint8_t{0} : session->services();
 }
 
-void Node::kick(SessionId id) { impl_->kick(id); }
+void Node::kick(SessionId id) {
+    impl_->kick(id);
+}
 
-void Node::close(SessionId id) { impl_->close(id); }
+void Node::close(SessionId id) {
+    impl_->close(id);
+}
 
-void Node::stop() { impl_->stop(); }
+void Node::stop() {
+    impl_->stop();
+}
 
-bool Node::online() const { return impl_->online(); }
+bool Node::online() const {
+    return impl_->online();
+}
 
 }  // namespace pinhole::shell

@@ -1,6 +1,11 @@
-// The peer's network thread: one UDP socket a family, the signaling connection and the sessions, driven by one io_context.
-// Decides nothing that a core can decide. Everything here, the handler included, runs on that one thread.
+// The peer's network thread: one UDP socket a family, the signaling connection and the sessions, driven by one
+// io_context. Decides nothing that a core can decide. Everything here, the handler included, runs on that one thread.
 #pragma once
+
+#include "common/base/ids.hpp"
+#include "common/net/endpoint.hpp"
+#include "peer/session/session.hpp"
+#include "peer/session/signaling_client.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -8,11 +13,6 @@
 #include <string>
 
 #include <boost/asio/io_context.hpp>
-
-#include "common/base/ids.hpp"
-#include "common/net/endpoint.hpp"
-#include "peer/session/session.hpp"
-#include "peer/session/signaling_client.hpp"
 
 namespace pinhole::shell {
 
@@ -23,6 +23,7 @@ struct NodeConfig {
     net::HostPort server;
     std::optional<crypto::Key32> pinned_server_key;
     std::optional<net::Address> bind;  ///< use this local address only
+    std::uint8_t services = 0;         ///< bits of session::Service that incoming calls may use
     Duration path_patience = 10s;
 };
 

@@ -1,12 +1,12 @@
 #include "peer/shell/server_connection.hpp"
 
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/write.hpp>
-
 #include "common/io/clock.hpp"
-#include "common/io/tcp_connect.hpp"
+#include "common/io/connect.hpp"
 #include "common/io/tokens.hpp"
 #include "peer/session/errors.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/write.hpp>
 
 namespace pinhole::shell {
 
@@ -24,8 +24,8 @@ Error unreachable(const net::HostPort& server, const std::string& why) {
 
 }  // namespace
 
-ServerConnection::ServerConnection(asio::io_context& io, net::HostPort server,
-                                   session::SignalingClient::Config config, Rng& rng)
+ServerConnection::ServerConnection(asio::io_context& io, net::HostPort server, session::SignalingClient::Config config,
+                                   Rng& rng)
     : io_(io), server_(std::move(server)), client_(std::move(config), rng) {}
 
 void ServerConnection::start(Callbacks callbacks) {
@@ -80,6 +80,7 @@ asio::awaitable<void> ServerConnection::connect_and_read(std::uint64_t attempt) 
     socket_.emplace(*std::move(connected));
     boost::system::error_code ignored;
     socket_->set_option(asio::ip::tcp::no_delay{true}, ignored);
+    socket_->non_blocking(true, ignored);
     client_.handle_connected(io::now());
     drain();
     Bytes buffer(kReadBuffer);
@@ -113,6 +114,15 @@ asio::awaitable<void> ServerConnection::write_loop(std::uint64_t attempt) {
     }
 }
 
+void ServerConnection::write_now() {
+    if (!socket_ || outgoing_.empty() || writing_) {
+        return;
+    }
+    boost::system::error_code error;
+    const auto written = socket_->write_some(asio::buffer(outgoing_), error);
+    outgoing_.erase(outgoing_.begin(), outgoing_.begin() + static_cast<std::ptrdiff_t>(written));
+}
+
 void ServerConnection::drain() {
     if (draining_) {
         return;  // a callback came back here; the outer call goes on
@@ -142,6 +152,7 @@ void ServerConnection::drain() {
     if (stopped_) {
         return;
     }
+    write_now();
     if (socket_ && !outgoing_.empty() && !writing_) {
         writing_ = true;
         io::spawn(io_.get_executor(), "server connection writer", write_loop(attempt_));

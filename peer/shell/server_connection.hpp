@@ -1,6 +1,9 @@
 // The TCP connection under a SignalingClient: resolves, connects, reads, writes; all decisions are the client's.
 #pragma once
 
+#include "common/net/endpoint.hpp"
+#include "peer/session/signaling_client.hpp"
+
 #include <deque>
 #include <functional>
 #include <memory>
@@ -9,9 +12,6 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-
-#include "common/net/endpoint.hpp"
-#include "peer/session/signaling_client.hpp"
 
 namespace pinhole::shell {
 
@@ -30,14 +30,19 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
     void start(Callbacks callbacks);
     void send(const signaling::ToServer& message);
     void handle_timeout(TimePoint now);
+
     [[nodiscard]] std::optional<TimePoint> next_timeout() const { return client_.next_timeout(); }
+
     [[nodiscard]] bool online() const { return client_.online(); }
+
     void stop();
 
   private:
     boost::asio::awaitable<void> connect_and_read(std::uint64_t attempt);
     boost::asio::awaitable<void> write_loop(std::uint64_t attempt);
     void drain();
+    /// Writes what the socket takes at once, so that a last word is out before the process ends.
+    void write_now();
     void drop_socket();
 
     boost::asio::io_context& io_;

@@ -1,0 +1,207 @@
+#include "peer/cli/network_command.hpp"
+
+#include "common/base/encoding.hpp"
+#include "common/base/log.hpp"
+#include "peer/session/errors.hpp"
+
+#include <csignal>
+
+#include <boost/asio/post.hpp>
+
+namespace pinhole::cli {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// How long the end may take: the goodbye is repeated for 3 PTO, which is less than this on any usable path.
+constexpr auto kEndPatience = std::chrono::seconds{3};
+constexpr std::size_t kReadChunk = 256 * 1024;
+
+double milliseconds(Duration duration) {
+    return static_cast<double>(duration.count()) / 1e6;
+}
+
+}  // namespace
+
+NetworkCommand::NetworkCommand(Environment& environment, std::uint8_t services)
+    : environment_(environment),
+      output_(environment.output()),
+      services_(services),
+      signals_(io_, SIGINT, SIGTERM),
+      end_timer_(io_) {}
+
+Exit NetworkCommand::run() {
+    auto server = environment_.server();
+    if (!server) {
+        output_.fail({Exit::usage, "no-server", server.error().detail, ""});
+        return Exit::usage;
+    }
+    server_ = *std::move(server);
+    shell::NodeConfig config;
+    config.identity = &environment_.identity();
+    config.server = server_.host;
+    config.pinned_server_key = server_.key;
+    config.services = services_;
+    if (environment_.options().bind) {
+        config.bind = net::Address::parse(*environment_.options().bind);
+    }
+    node_.emplace(io_, std::move(config), *this);
+    await_signal();
+    if (const auto status = node_->start(); !status) {
+        output_.fail({Exit::failure, "network", "cannot open a UDP socket: " + status.error().message(), ""});
+        return Exit::failure;
+    }
+    io_.run();
+    node_->stop();
+    output_.clear_progress();
+    return exit_.value_or(Exit::failure);
+}
+
+void NetworkCommand::await_signal() {
+    signals_.async_wait([this](const boost::system::error_code& error, int) {
+        if (error) {
+            return;
+        }
+        if (interrupted_) {
+            exit_ = Exit::interrupted;
+            io_.stop();  // asked twice: at once
+            return;
+        }
+        interrupted_ = true;
+        await_signal();
+        end_after_patience(Exit::interrupted);
+        interrupt();
+    });
+}
+
+void NetworkCommand::on_online(const session::SignalingClient::Online& online, std::optional<net::Endpoint> reflexive) {
+    const auto seen = reflexive.value_or(online.observed);
+    output_.event(
+        "online",
+        {{"id", environment_.identity().id().text()}, {"server", server_.text()}, {"reflexive", seen.text()}});
+    if (was_online_) {
+        output_.note("connected to the rendezvous server again");
+        return;
+    }
+    was_online_ = true;
+    environment_.remember_server(server_, online.server_key);
+    ready();
+}
+
+void NetworkCommand::on_server_lost(const Error& error, bool was_online) {
+    if (finishing()) {
+        return;
+    }
+    if (!was_online_ || error.code == session::make_error_code(session::Errc::server_key_changed)) {
+        fail(error, {});
+    } else if (was_online) {
+        server_lost(error);
+    }
+}
+
+void NetworkCommand::server_lost(const Error& error) {
+    log::info("server connection lost: {}", error.message());
+    output_.note("lost the rendezvous server; trying again");
+}
+
+shell::SessionId NetworkCommand::call(const peer_store::Contact& contact) {
+    output_.event("connecting", {{"peer", contact.id.text()}, {"name", contact.name}});
+    const auto id = node_->call(contact.id, services_);
+    sessions_.emplace(id, contact.id);
+    return id;
+}
+
+void NetworkCommand::on_answering(shell::SessionId id, const crypto::PeerId& from) {
+    sessions_.emplace(id, from);
+    output_.event("connecting", {{"peer", from.text()}, {"name", environment_.name_of(from)}});
+}
+
+void NetworkCommand::on_session(shell::SessionId id, const session::Event& event) {
+    if (const auto* planned = std::get_if<session::Planned>(&event)) {
+        output_.event("plan", {{"topology", planned->topology}, {"steps", planned->steps}});
+    } else if (const auto* path = std::get_if<session::PathInUse>(&event)) {
+        report_path(*path);
+    } else if (std::holds_alternative<session::Connected>(event)) {
+        const auto& peer = peer_of(id);
+        output_.event(
+            "connected",
+            {{"peer", peer.text()}, {"name", environment_.name_of(peer)}, {"elapsed_ms", environment_.elapsed_ms()}});
+        connected(id);
+    } else if (const auto* stream = std::get_if<transport::Event>(&event)) {
+        stream_event(id, *stream);
+    } else if (const auto* over = std::get_if<session::Ended>(&event)) {
+        ended(id, over->error);
+        sessions_.erase(id);
+        stop_when_closed();
+    }
+}
+
+void NetworkCommand::report_path(const session::PathInUse& path) {
+    output_.event("path", {{"kind", path.strategy == "relay" ? "relay" : "direct"},
+                           {"transport", "udp"},
+                           {"strategy", path.strategy},
+                           {"local", path.addresses.local.text()},
+                           {"remote", path.addresses.remote.text()},
+                           {"rtt_ms", milliseconds(path.rtt)},
+                           {"elapsed_ms", environment_.elapsed_ms()},
+                           {"reason", path.reason}});
+}
+
+void NetworkCommand::finish(Exit exit) {
+    if (exit_) {
+        return;
+    }
+    exit_ = exit;
+    std::vector<shell::SessionId> open;
+    for (const auto& [id, peer] : sessions_) {
+        open.push_back(id);
+    }
+    end_after_patience(exit);
+    asio::post(io_, [this, open] {
+        for (const auto id : open) {
+            node_->close(id);
+        }
+        stop_when_closed();
+    });
+}
+
+void NetworkCommand::end_after_patience(Exit exit) {
+    end_timer_.expires_after(kEndPatience);
+    end_timer_.async_wait([this, exit](const boost::system::error_code& cancelled) {
+        if (!cancelled) {
+            exit_ = exit_.value_or(concluding_.value_or(exit));
+            io_.stop();
+        }
+    });
+}
+
+void NetworkCommand::conclude(Exit exit) {
+    if (!concluding_ && !exit_) {
+        concluding_ = exit;
+        end_after_patience(exit);
+    }
+}
+
+void NetworkCommand::stop_when_closed() {
+    if (finishing() && sessions_.empty()) {
+        // Behind what is queued: the node finishes draining the session that has just ended.
+        asio::post(io_, [this] { io_.stop(); });
+    }
+}
+
+void NetworkCommand::fail(const Failure& failure) {
+    if (!finishing()) {
+        output_.fail(failure);
+        finish(failure.exit);
+    }
+}
+
+Bytes read_some(transport::Connection& transport, transport::StreamId stream, std::size_t limit) {
+    Bytes buffer(std::min(limit, kReadChunk));
+    const auto count = transport.read(stream, buffer);
+    buffer.resize(count.value_or(0));
+    return buffer;
+}
+
+}  // namespace pinhole::cli

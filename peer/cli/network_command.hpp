@@ -1,0 +1,90 @@
+// What commands that talk to a peer share: the node, the first connection to the server, the events that every session
+// reports, Ctrl-C, and an orderly end. A command overrides what it wants to know.
+#pragma once
+
+#include "peer/cli/environment.hpp"
+#include "peer/shell/node.hpp"
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+namespace pinhole::cli {
+
+class NetworkCommand : public shell::NodeHandler {
+  public:
+    NetworkCommand(Environment& environment, std::uint8_t services);
+
+    /// Runs until the command is done; the exit code.
+    [[nodiscard]] Exit run();
+
+  protected:
+    /// Logged in for the first time.
+    virtual void ready() = 0;
+
+    /// The first Ctrl-C: end what is under way, then finish(Exit::interrupted) at once or when it has ended.
+    virtual void interrupt() { finish(Exit::interrupted); }
+
+    /// Both sides heard each other.
+    virtual void connected(shell::SessionId id) = 0;
+    virtual void stream_event(shell::SessionId id, const transport::Event& event) = 0;
+    /// A session is over; the error has no code when this side closed it.
+    virtual void ended(shell::SessionId id, const Error& error) = 0;
+    /// Called while the server is away although we need it for nothing but new calls.
+    virtual void server_lost(const Error& error);
+
+    /// Calls a contact and reports `connecting`.
+    shell::SessionId call(const peer_store::Contact& contact);
+    /// Closes what is open, then ends run() with this code. The first call decides the code.
+    void finish(Exit exit);
+    void fail(const Failure& failure);
+    /// The same, but leaves the sessions open until finish() is called, at most kEndPatience: a last word is on its
+    /// way.
+    void conclude(Exit exit);
+
+    [[nodiscard]] const std::optional<Exit>& concluding() const { return concluding_; }
+
+    void fail(const Error& error, const std::string& peer) { fail(explain(error, peer)); }
+
+    [[nodiscard]] bool finishing() const { return exit_.has_value(); }
+
+    [[nodiscard]] const crypto::PeerId& peer_of(shell::SessionId id) const { return sessions_.at(id); }
+
+    [[nodiscard]] bool live(shell::SessionId id) const { return sessions_.contains(id); }
+
+    [[nodiscard]] std::size_t live_sessions() const { return sessions_.size(); }
+
+    Environment& environment_;
+    Output& output_;
+    boost::asio::io_context io_;
+    std::optional<shell::Node> node_;
+    bool interrupted_ = false;
+
+  private:
+    void on_online(const session::SignalingClient::Online& online, std::optional<net::Endpoint> reflexive) final;
+    void on_server_lost(const Error& error, bool was_online) final;
+    void on_answering(shell::SessionId id, const crypto::PeerId& from) final;
+    void on_session(shell::SessionId id, const session::Event& event) final;
+    void report_path(const session::PathInUse& path);
+    void await_signal();
+    void stop_when_closed();
+    void end_after_patience(Exit exit);
+
+    std::uint8_t services_;
+    boost::asio::signal_set signals_;
+    boost::asio::steady_timer end_timer_;
+    ServerAddress server_;
+    std::map<shell::SessionId, crypto::PeerId> sessions_;
+    bool was_online_ = false;
+    std::optional<Exit> exit_;
+    std::optional<Exit> concluding_;
+};
+
+/// Reads once from a stream, up to `limit` bytes; empty when there is nothing now.
+[[nodiscard]] Bytes read_some(transport::Connection& transport, transport::StreamId stream, std::size_t limit);
+
+}  // namespace pinhole::cli

@@ -1,0 +1,326 @@
+// Two sessions, a rendezvous server reduced to passing messages on, and a network reduced to one delay, in virtual
+// time.
+#include "peer/session/session.hpp"
+
+#include "peer/session/errors.hpp"
+
+#include <deque>
+#include <functional>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace pinhole::session {
+namespace {
+
+constexpr WallTime kWall{1'760'000'000'000};
+
+net::Endpoint endpoint(const char* text) {
+    return *net::Endpoint::parse(text);
+}
+
+net::Candidate host(const net::Endpoint& at) {
+    return {.type = net::CandidateType::host,
+            .endpoint = at,
+            .base = at,
+            .priority = net::candidate_priority(net::CandidateType::host, 65535),
+            .foundation = "h1"};
+}
+
+struct Peer {
+    explicit Peer(std::uint64_t seed, const char* at)
+        : rng(seed), identity(crypto::Identity::generate(rng)), address(endpoint(at)) {}
+
+    SeededRng rng;
+    crypto::Identity identity;
+    net::Endpoint address;
+    std::unique_ptr<Session> session;
+    std::vector<Event> events;
+    WallTime wall = kWall;
+
+    template <class T>
+    [[nodiscard]] const T* last() const {
+        const T* found = nullptr;
+        for (const auto& event : events) {
+            if (const auto* match = std::get_if<T>(&event)) {
+                found = match;
+            }
+        }
+        return found;
+    }
+};
+
+class World {
+  public:
+    World() : alice(1, "198.51.100.1:1000"), bob(2, "198.51.100.2:2000") {}
+
+    void alice_calls(std::uint8_t services = 3) {
+        alice.session = std::make_unique<Session>(config(alice, bob.identity.id(), services), signaling::CallId{10},
+                                                  std::vector{host(alice.address)}, alice.rng);
+        alice.session->call(alice.wall, now);
+        alice.session->end_of_local_candidates();
+    }
+
+    void run(Duration length) {
+        const auto end = now + length;
+        while (true) {
+            drain(alice, bob);
+            drain(bob, alice);
+            std::optional<TimePoint> next;
+            if (!wire_.empty()) {
+                next = wire_.front().first;
+            }
+            for (auto* peer : {&alice, &bob}) {
+                if (peer->session) {
+                    next = earliest(next, peer->session->next_timeout());
+                }
+            }
+            if (!next || *next > end) {
+                now = end;
+                return;
+            }
+            now = std::max(now, *next);
+            while (!wire_.empty() && wire_.front().first <= now) {
+                const auto deliver = std::move(wire_.front().second);
+                wire_.pop_front();
+                deliver();
+            }
+            for (auto* peer : {&alice, &bob}) {
+                if (peer->session) {
+                    peer->session->handle_timeout(now);
+                }
+            }
+        }
+    }
+
+    /// What the server would do with a message of `from`.
+    void pass_on(Peer& from, const signaling::ToServer& message, Peer& to) {
+        if (const auto* connect = std::get_if<signaling::Connect>(&message)) {
+            ++connects;
+            last_connect = *connect;
+            incoming(to, from, *connect);
+        } else if (const auto* answer = std::get_if<signaling::Answer>(&message)) {
+            auto handshake = answer->handshake;
+            if (tamper_answer) {
+                handshake.back() ^= 1;
+            }
+            to.session->handle_signaling(
+                signaling::Answered{
+                    .call = to.session->call_id(), .handshake = handshake, .candidates = answer->candidates},
+                to.wall, now);
+            const signaling::Go go{.call = to.session->call_id(), .delay_us = 0, .topology = "test", .steps = {"host"}};
+            to.session->handle_signaling(go, to.wall, now);
+            from.session->handle_signaling(go, from.wall, now);
+        } else if (const auto* trickle = std::get_if<signaling::Trickle>(&message)) {
+            if (to.session) {
+                to.session->handle_signaling(*trickle, to.wall, now);
+            }
+        } else if (const auto* end = std::get_if<signaling::End>(&message)) {
+            if (to.session) {
+                to.session->handle_signaling(*end, to.wall, now);
+            }
+        }
+    }
+
+    Peer alice;
+    Peer bob;
+    TimePoint now{};
+    ReplayGuard guard;
+    bool network_up = true;
+    bool tamper_answer = false;
+    int connects = 0;
+    signaling::Connect last_connect;
+    std::optional<RejectedCall> rejected;
+
+  private:
+    static SessionConfig config(Peer& peer, const crypto::PeerId& remote, std::uint8_t services) {
+        SessionConfig config;
+        config.identity = &peer.identity;
+        config.remote = remote;
+        config.services = services;
+        return config;
+    }
+
+    void incoming(Peer& to, Peer& from, const signaling::Connect& connect) {
+        const signaling::Incoming message{
+            .call = {77}, .from = from.identity.id(), .handshake = connect.handshake, .candidates = connect.candidates};
+        auto read = read_call(message, to.identity, guard, to.wall, to.rng);
+        if (!read) {
+            rejected = read.error();
+            auto end = read.error().end;
+            end.call = connect.call;
+            from.session->handle_signaling(end, from.wall, now);
+            return;
+        }
+        to.session = std::make_unique<Session>(config(to, read->offer.from, 3), read->call,
+                                               std::vector{host(to.address)}, to.rng);
+        to.session->answer(*std::move(read), now);
+        to.session->end_of_local_candidates();
+    }
+
+    void drain(Peer& peer, Peer& other) {
+        if (!peer.session) {
+            return;
+        }
+        while (const auto message = peer.session->poll_signaling()) {
+            pass_on(peer, *message, other);
+        }
+        while (auto transmit = peer.session->poll_stun()) {
+            post(other, transmit->path, std::move(transmit->payload));
+        }
+        Bytes buffer(65536);
+        while (const auto batch = peer.session->poll_packets(buffer, now)) {
+            for (std::size_t at = 0; at < batch->size; at += batch->segment_size) {
+                const auto size = std::min(batch->segment_size, batch->size - at);
+                post(other, batch->path, to_bytes(ByteView{buffer}.subspan(at, size)));
+            }
+        }
+        while (auto event = peer.session->poll_event()) {
+            peer.events.push_back(*std::move(event));
+        }
+    }
+
+    void post(Peer& to, const net::PathAddresses& path, Bytes payload) {
+        if (!network_up || path.remote != to.address) {
+            return;
+        }
+        const net::PathAddresses arrived{.local = path.remote, .remote = path.local};
+        wire_.emplace_back(now + 10ms, [this, &to, arrived, payload = std::move(payload)]() mutable {
+            if (!to.session) {
+                return;
+            }
+            if (payload[0] <= 3) {
+                to.session->handle_stun(arrived, payload, now);
+            } else {
+                to.session->handle_packet({.path = arrived, .payload = payload}, now);
+            }
+        });
+    }
+
+    std::deque<std::pair<TimePoint, std::function<void()>>> wire_;
+};
+
+TEST(Session, ConnectsAndCarriesAStream) {
+    World world;
+    world.alice_calls();
+    world.run(2s);
+    ASSERT_NE(world.alice.last<Connected>(), nullptr);
+    ASSERT_NE(world.bob.last<Connected>(), nullptr);
+    ASSERT_NE(world.alice.last<PathInUse>(), nullptr);
+    EXPECT_EQ(world.alice.last<PathInUse>()->addresses.remote, world.bob.address);
+    EXPECT_EQ(world.alice.last<PathInUse>()->strategy, "host");
+    EXPECT_EQ(world.bob.last<Planned>()->topology, "test");
+
+    auto& transport = *world.alice.session->transport();
+    const auto stream = transport.open_stream(transport::Priority::chat);
+    ASSERT_TRUE(stream);
+    ASSERT_TRUE(transport.write(*stream, as_bytes("hello")));
+    world.run(1s);
+    std::array<std::uint8_t, 16> read{};
+    const auto count = world.bob.session->transport()->read(*stream, read);
+    ASSERT_TRUE(count);
+    EXPECT_EQ(as_text(ByteView{read}.first(*count)), "hello");
+}
+
+TEST(Session, BothSidesEndWhenOneCloses) {
+    World world;
+    world.alice_calls();
+    world.run(2s);
+    world.alice.session->close(world.now);
+    world.run(5s);
+    ASSERT_NE(world.alice.last<Ended>(), nullptr);
+    EXPECT_FALSE(world.alice.last<Ended>()->error.code);
+    ASSERT_NE(world.bob.last<Ended>(), nullptr);
+    EXPECT_EQ(world.bob.last<Ended>()->error.code, make_error_code(Errc::peer_closed));
+    EXPECT_TRUE(world.alice.session->over());
+    EXPECT_EQ(world.alice.session->next_timeout(), std::nullopt);
+}
+
+TEST(Session, OffersOnlyTheServicesThatBothTake) {
+    World world;
+    world.alice_calls(static_cast<std::uint8_t>(Service::chat));
+    world.run(2s);
+    EXPECT_EQ(world.bob.session->services(), static_cast<std::uint8_t>(Service::chat));
+    EXPECT_EQ(world.alice.session->services(), static_cast<std::uint8_t>(Service::chat));
+}
+
+TEST(Session, SaysThatThereIsNoPathAndWhy) {
+    World world;
+    world.network_up = false;
+    world.alice_calls();
+    world.run(30s);
+    ASSERT_NE(world.alice.last<Ended>(), nullptr);
+    EXPECT_EQ(world.alice.last<Ended>()->error.code, make_error_code(Errc::no_path));
+    EXPECT_THAT(world.alice.last<Ended>()->error.detail, testing::HasSubstr("firewall"));
+    ASSERT_NE(world.bob.last<Ended>(), nullptr);
+}
+
+TEST(Session, NoticesASilentPeer) {
+    World world;
+    world.alice_calls();
+    world.run(2s);
+    world.network_up = false;
+    world.run(60s);
+    ASSERT_NE(world.alice.last<Ended>(), nullptr);
+    EXPECT_EQ(world.alice.last<Ended>()->error.code, make_error_code(Errc::peer_lost));
+}
+
+TEST(Session, RefusesAnAnswerThatWasChangedOnTheWay) {
+    World world;
+    world.tamper_answer = true;
+    world.alice_calls();
+    world.run(2s);
+    ASSERT_NE(world.alice.last<Ended>(), nullptr);
+    EXPECT_EQ(world.alice.last<Ended>()->error.code, make_error_code(Errc::peer_identity));
+}
+
+TEST(Session, CorrectsAWrongClockOnce) {
+    World world;
+    world.alice.wall = {kWall.unix_ms - 3'600'000};
+    world.alice_calls();
+    world.run(2s);
+    EXPECT_EQ(world.connects, 2);
+    EXPECT_NE(world.alice.last<Connected>(), nullptr);
+}
+
+TEST(Session, IsNotFooledByAReplayedOffer) {
+    World world;
+    world.alice_calls();
+    world.run(2s);
+    const signaling::Incoming replay{
+        .call = {78}, .from = world.alice.identity.id(), .handshake = world.last_connect.handshake, .candidates = {}};
+    const auto read = read_call(replay, world.bob.identity, world.guard, world.bob.wall, world.bob.rng);
+    ASSERT_FALSE(read);
+    EXPECT_EQ(read.error().end.reason, signaling::EndReason::stale);
+}
+
+TEST(Session, RefusesACallerWhoIsNotWhoTheServerSays) {
+    World world;
+    world.alice_calls();
+    world.run(2s);
+    const signaling::Incoming forged{
+        .call = {78}, .from = world.bob.identity.id(), .handshake = world.last_connect.handshake, .candidates = {}};
+    ReplayGuard fresh;
+    const auto read = read_call(forged, world.bob.identity, fresh, world.bob.wall, world.bob.rng);
+    ASSERT_FALSE(read);
+    EXPECT_EQ(read.error().end.reason, signaling::EndReason::bad);
+}
+
+TEST(Session, EndsWhenNobodyAnswers) {
+    World world;
+    world.alice.session = nullptr;
+    SessionConfig config;
+    config.identity = &world.alice.identity;
+    config.remote = world.bob.identity.id();
+    Session lonely{config, signaling::CallId{1}, {}, world.alice.rng};
+    lonely.call(kWall, TimePoint{});
+    ASSERT_TRUE(lonely.poll_signaling());
+    ASSERT_EQ(lonely.next_timeout(), TimePoint{} + 35s);
+    lonely.handle_timeout(TimePoint{} + 35s);
+    const auto event = lonely.poll_event();
+    ASSERT_TRUE(event);
+    EXPECT_EQ(std::get<Ended>(*event).error.code, make_error_code(Errc::no_answer));
+}
+
+}  // namespace
+}  // namespace pinhole::session
