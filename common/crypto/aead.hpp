@@ -2,12 +2,12 @@
 // Sealing is in place: the tag is written behind the text. One instance per key and direction; not thread-safe.
 #pragma once
 
+#include "common/base/bytes.hpp"
+#include "common/crypto/keys.hpp"
+
 #include <cstdint>
 #include <memory>
 #include <optional>
-
-#include "common/base/bytes.hpp"
-#include "common/crypto/keys.hpp"
 
 namespace pinhole::crypto {
 
@@ -27,12 +27,14 @@ class Aead {
 
     /// `buffer` is text followed by kTagSize spare bytes; both are overwritten. `nonce` must never repeat under a key.
     virtual void seal(std::uint64_t nonce, ByteView associated, ByteSpan buffer) const = 0;
-    /// `buffer` is text followed by its tag. Returns the text in place, or nullopt and an unchanged promise: nothing of it is used.
+    /// `buffer` is text followed by its tag. Returns the text in place, or nullopt and an unchanged promise: nothing of
+    /// it is used.
     [[nodiscard]] virtual std::optional<ByteSpan> open(std::uint64_t nonce, ByteView associated,
                                                        ByteSpan buffer) const = 0;
 };
 
 /// Nonce layout as in Noise §12: 4 zero bytes, then the 64-bit counter (little-endian for ChaCha, big-endian for GCM).
+/// nullptr for a cipher that is not available.
 [[nodiscard]] std::unique_ptr<Aead> make_aead(Cipher cipher, const SecretKey& key);
 
 }  // namespace pinhole::crypto

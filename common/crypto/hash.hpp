@@ -1,10 +1,10 @@
 // Hashes and key derivation: BLAKE2b for files and keys, HMAC-SHA1 and CRC32 live with STUN.
 #pragma once
 
-#include <array>
-
 #include "common/base/bytes.hpp"
 #include "common/crypto/keys.hpp"
+
+#include <array>
 
 namespace pinhole::crypto {
 

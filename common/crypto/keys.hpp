@@ -3,15 +3,15 @@
 // Secrets are move-only, wiped on destruction and cannot be printed.
 #pragma once
 
+#include "common/base/bytes.hpp"
+#include "common/base/error.hpp"
+#include "common/base/rng.hpp"
+
 #include <array>
 #include <compare>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include "common/base/bytes.hpp"
-#include "common/base/error.hpp"
-#include "common/base/rng.hpp"
 
 namespace pinhole::crypto {
 
@@ -32,7 +32,9 @@ class SystemRng final : public Rng {
 class SecretKey {
   public:
     SecretKey() = default;
+
     explicit SecretKey(const Key32& bytes) : bytes_(bytes) {}
+
     SecretKey(SecretKey&& other) noexcept;
     SecretKey& operator=(SecretKey&& other) noexcept;
     SecretKey(const SecretKey&) = delete;
@@ -40,7 +42,9 @@ class SecretKey {
     ~SecretKey();
 
     [[nodiscard]] ByteView view() const { return bytes_; }
+
     [[nodiscard]] ByteSpan mutable_view() { return bytes_; }
+
     [[nodiscard]] SecretKey clone() const { return SecretKey{bytes_}; }
 
   private:
@@ -73,7 +77,9 @@ class Identity {
     [[nodiscard]] static Identity from_seed(SecretKey seed);
 
     [[nodiscard]] const PeerId& id() const { return id_; }
+
     [[nodiscard]] const SecretKey& seed() const { return seed_; }
+
     /// The X25519 image of this identity.
     [[nodiscard]] KeyPair noise_keys() const;
 

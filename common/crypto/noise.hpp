@@ -2,13 +2,13 @@
 // A handshake is a state machine fed with messages; who carries them does not matter.
 #pragma once
 
-#include <cstdint>
-#include <memory>
-#include <optional>
-
 #include "common/base/error.hpp"
 #include "common/crypto/hash.hpp"
 #include "common/crypto/keys.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
 
 namespace pinhole::crypto {
 
@@ -50,7 +50,7 @@ class NoiseHandshake {
 
     /// The next message of this side, with `payload` encrypted as far as the pattern has keys.
     [[nodiscard]] Result<Bytes> write(ByteView payload);
-    /// The payload of the other side's message. After an error the handshake is over.
+    /// The payload of the other side's message. After an error other than wrong_order the handshake is over.
     [[nodiscard]] Result<Bytes> read(ByteView message);
     [[nodiscard]] bool finished() const;
     /// Known after the message that carries it; an IK initiator knows it from the start.
