@@ -1,0 +1,57 @@
+#include "peer/cli/worker.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <memory>
+#include <vector>
+
+namespace pinhole::cli {
+namespace {
+
+TEST(Worker, RunsJobsInOrderOnOneThread) {
+    std::vector<int> order;
+    std::promise<void> last;
+    Worker worker;
+    for (int i = 0; i < 100; ++i) {
+        worker.post([&order, i] { order.push_back(i); });
+    }
+    worker.post([&last] { last.set_value(); });
+    last.get_future().wait();
+    ASSERT_EQ(order.size(), 100U);
+    for (int i = 0; i < 100; ++i) {
+        EXPECT_EQ(order[static_cast<std::size_t>(i)], i);
+    }
+}
+
+TEST(Worker, FreesWhatAJobOwnsWhenTheJobIsDone) {
+    auto owned = std::make_shared<int>(1);
+    const std::weak_ptr<int> watch = owned;
+    std::promise<void> last;
+    Worker worker;
+    worker.post([owned = std::move(owned)] {});
+    worker.post([&last] { last.set_value(); });
+    last.get_future().wait();
+    EXPECT_TRUE(watch.expired());
+}
+
+TEST(Worker, WaitsForTheRunningJobWhenItEnds) {
+    std::promise<void> started;
+    std::atomic<bool> finished = false;
+    {
+        Worker worker;
+        worker.post([&] {
+            started.set_value();
+            for (int i = 0; i < 1'000'000; ++i) {
+                finished.store(false);
+            }
+            finished.store(true);
+        });
+        started.get_future().wait();
+    }
+    EXPECT_TRUE(finished.load());
+}
+
+}  // namespace
+}  // namespace pinhole::cli
