@@ -1,0 +1,158 @@
+// STUN messages (RFC 8489 §5, §14; RFC 8445 §16; RFC 5780 §7) read in place. Every length is checked once in `parse`;
+// a view then borrows the datagram and must not outlive it. Knows neither transactions nor who may ask: integrity.hpp
+// judges authenticity, builder.hpp writes messages.
+#pragma once
+
+#include "common/base/bytes.hpp"
+#include "common/base/error.hpp"
+#include "common/base/rng.hpp"
+#include "common/net/endpoint.hpp"
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace pinhole::stun {
+
+inline constexpr std::uint32_t kMagicCookie = 0x2112a442;
+inline constexpr std::size_t kHeaderSize = 20;
+inline constexpr std::size_t kAttributeHeaderSize = 4;
+/// What FINGERPRINT's CRC is XORed with (RFC 8489 §14.7).
+inline constexpr std::uint32_t kFingerprintMask = 0x5354554e;
+/// Unknown attributes that one message reports at most, so that a stranger does not decide the size of an answer.
+inline constexpr std::size_t kMaxUnknownReported = 16;
+
+enum class MessageClass : std::uint8_t { request = 0, indication = 1, success = 2, error = 3 };
+
+/// A 12-bit number (RFC 8489 §5).
+struct Method {
+    std::uint16_t value = 0;
+
+    friend constexpr auto operator<=>(const Method&, const Method&) = default;
+};
+
+inline constexpr Method kBinding{0x001};
+
+struct TransactionId {
+    std::array<std::uint8_t, 12> bytes{};
+
+    [[nodiscard]] static TransactionId generate(Rng& rng);
+
+    friend constexpr auto operator<=>(const TransactionId&, const TransactionId&) = default;
+};
+
+/// Below 0x8000 the receiver must understand it or refuse the request (RFC 8489 §14).
+enum class AttributeType : std::uint16_t {
+    mapped_address = 0x0001,
+    change_request = 0x0003,
+    username = 0x0006,
+    message_integrity = 0x0008,
+    error_code = 0x0009,
+    unknown_attributes = 0x000a,
+    realm = 0x0014,
+    nonce = 0x0015,
+    message_integrity_sha256 = 0x001c,
+    xor_mapped_address = 0x0020,
+    priority = 0x0024,
+    use_candidate = 0x0025,
+    software = 0x8022,
+    alternate_server = 0x8023,
+    fingerprint = 0x8028,
+    ice_controlled = 0x8029,
+    ice_controlling = 0x802a,
+    response_origin = 0x802b,
+    other_address = 0x802c
+};
+
+struct ErrorCode {
+    std::uint16_t code = 0;  ///< 300 to 699
+    std::string_view reason;
+};
+
+/// RFC 5780 §7.2.
+struct ChangeRequest {
+    bool change_ip = false;
+    bool change_port = false;
+};
+
+/// A MESSAGE-INTEGRITY attribute: the MAC and where its attribute begins in the message.
+struct IntegrityField {
+    std::size_t offset = 0;
+    ByteView mac;
+};
+
+/// True if the datagram can only be STUN where other protocols share the port (RFC 7983 §7, RFC 8489 §5).
+[[nodiscard]] bool is_stun(ByteView datagram);
+
+class MessageView {
+  public:
+    /// The datagram must be exactly one message. A FINGERPRINT that is not last is malformed.
+    [[nodiscard]] static Result<MessageView> parse(ByteView datagram);
+
+    [[nodiscard]] MessageClass message_class() const { return class_; }
+
+    [[nodiscard]] Method method() const { return method_; }
+
+    [[nodiscard]] const TransactionId& transaction_id() const { return id_; }
+
+    [[nodiscard]] ByteView raw() const { return raw_; }
+
+    /// The first attribute of this type (RFC 8489 §14: later ones are ignored) in front of the first integrity
+    /// attribute; what stands behind it is not protected and therefore not seen.
+    [[nodiscard]] std::optional<ByteView> find(AttributeType type) const;
+
+    [[nodiscard]] bool has(AttributeType type) const { return find(type).has_value(); }
+
+    [[nodiscard]] const std::optional<IntegrityField>& integrity() const { return integrity_; }
+
+    [[nodiscard]] const std::optional<IntegrityField>& integrity_sha256() const { return integrity_sha256_; }
+
+    [[nodiscard]] std::optional<std::uint32_t> fingerprint() const { return fingerprint_; }
+
+    // Each is nullopt when the attribute is absent or its value has the wrong form.
+    [[nodiscard]] std::optional<std::string_view> username() const;
+    [[nodiscard]] std::optional<std::string_view> realm() const;
+    [[nodiscard]] std::optional<std::string_view> nonce() const;
+    [[nodiscard]] std::optional<std::string_view> software() const;
+    [[nodiscard]] std::optional<ErrorCode> error_code() const;
+    [[nodiscard]] std::vector<std::uint16_t> unknown_attributes() const;
+    [[nodiscard]] std::optional<net::Endpoint> mapped_address() const;
+    [[nodiscard]] std::optional<net::Endpoint> xor_mapped_address() const;
+    [[nodiscard]] std::optional<net::Endpoint> alternate_server() const;
+    [[nodiscard]] std::optional<net::Endpoint> response_origin() const;
+    [[nodiscard]] std::optional<net::Endpoint> other_address() const;
+    [[nodiscard]] std::optional<ChangeRequest> change_request() const;
+    [[nodiscard]] std::optional<std::uint32_t> priority() const;
+    [[nodiscard]] bool use_candidate() const;
+    [[nodiscard]] std::optional<std::uint64_t> ice_controlled() const;
+    [[nodiscard]] std::optional<std::uint64_t> ice_controlling() const;
+
+    /// Comprehension-required types that are not in `understood`, each once, at most kMaxUnknownReported.
+    [[nodiscard]] std::vector<std::uint16_t> unknown_required(std::span<const AttributeType> understood) const;
+    /// The same against every type that this codec reads.
+    [[nodiscard]] std::vector<std::uint16_t> unknown_required() const;
+
+  private:
+    MessageView() = default;
+    [[nodiscard]] bool scan();
+    [[nodiscard]] bool note(std::uint16_t type, ByteView value, std::size_t offset);
+    [[nodiscard]] std::optional<std::string_view> text(AttributeType type) const;
+    [[nodiscard]] std::optional<net::Endpoint> address(AttributeType type, bool xored) const;
+    [[nodiscard]] std::optional<std::uint64_t> tie_breaker(AttributeType type) const;
+
+    ByteView raw_;
+    /// End of the attributes that `find` sees.
+    std::size_t visible_end_ = 0;
+    MessageClass class_ = MessageClass::request;
+    Method method_;
+    TransactionId id_;
+    std::optional<IntegrityField> integrity_;
+    std::optional<IntegrityField> integrity_sha256_;
+    std::optional<std::uint32_t> fingerprint_;
+};
+
+}  // namespace pinhole::stun
