@@ -9,6 +9,7 @@
 #include "common/base/wall_time.hpp"
 #include "common/crypto/hash.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -90,7 +91,7 @@ struct ZeroRun {
 /// Ends a file.
 struct EntryTrailer {
     std::uint64_t size = 0;
-    crypto::Hash32 hash{};  ///< files::FileHash
+    crypto::Hash32 hash{};  ///< README.md, chapter 5, "Hash"
 };
 
 enum class SkipReason : std::uint8_t {

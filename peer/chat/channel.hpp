@@ -45,8 +45,8 @@ using Event = std::variant<Received, Delivered>;
 /// Who opened the stream: the opener's first byte says what the stream is.
 enum class Side : std::uint8_t { opener, acceptor };
 
-/// Bytes that may wait in the output while the peer keeps us busy with receipts: 4096 texts of the largest size would
-/// be 64 MiB, so own texts count too and send() says `backlog` beyond it.
+/// Bytes that may wait in the output: 64 texts of the largest size, or some 40 000 receipts. Beyond it a peer that
+/// sends but does not read has broken the stream, and send() asks to drain first.
 inline constexpr std::size_t kMaxBacklog = 1U << 20;
 
 class Channel {

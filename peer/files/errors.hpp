@@ -12,6 +12,7 @@ enum class Errc {
     busy,                   ///< the other side takes no more transfers at the moment
     cancelled,              ///< this side ended it
     cancelled_by_peer,      ///< the other side ended it
+    peer_failed,            ///< the other side failed for a reason that has no name here
     peer_gone,              ///< the connection broke
     protocol,               ///< bytes that no correct peer sends
     not_found,              ///< a path that does not exist
@@ -34,6 +35,8 @@ std::error_code make_error_code(Errc code);
 /// How an error of this side is told to the other side, and how the other side's is told here.
 [[nodiscard]] signaling::AbortReason abort_reason(const std::error_code& code);
 [[nodiscard]] Errc from_abort(signaling::AbortReason reason);
+/// As this side reports it: the detail says that it happened over there.
+[[nodiscard]] Error peer_error(const signaling::TransferAbort& abort);
 [[nodiscard]] Errc from_refusal(signaling::RefuseReason reason);
 
 }  // namespace pinhole::files

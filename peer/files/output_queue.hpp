@@ -13,11 +13,13 @@ namespace pinhole::files {
 class OutputQueue {
   public:
     void push(const signaling::PeerMessage& message);
-    void push_raw(Bytes bytes);
+    /// The byte that says what the stream is; never dropped.
+    void push_stream_kind(signaling::StreamKind kind);
     /// A raw data frame; the bytes are moved, not copied.
     void push_data(Bytes bytes);
     /// Drops every frame whose first byte has not left.
     void drop_unsent();
+    void clear();
 
     /// The next bytes; empty when there are none. Valid until the queue changes.
     [[nodiscard]] ByteView front() const;

@@ -70,11 +70,11 @@ class Receiver {
     struct Owed {
         std::size_t cost = 0;
         std::uint32_t index = 0;  ///< of the entry, for the confirmation
-        bool discard = false;
     };
 
     struct OpenFile {
-        signaling::EntryHeader header;
+        std::uint64_t size = 0;
+        bool size_known = true;
         std::uint64_t received = 0;
     };
 
@@ -89,6 +89,8 @@ class Receiver {
     Status handle_end();
     Status count_bytes(std::uint64_t count);
     void command(SinkCommand command, std::size_t cost);
+    void refuse_unprepared(Error error);
+    void discard();
     void fail_here(Error error);
     void end_with(Error error);
 

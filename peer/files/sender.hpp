@@ -31,7 +31,7 @@ class Sender {
 
     [[nodiscard]] ByteView output() const { return output_.front(); }
 
-    void consume_output(std::size_t count);
+    void consume_output(std::size_t count) { output_.consume(count); }
 
     // --- the disk
     /// How many more times the shell is to call Source::next; each call is owed one handle_item, in order.
@@ -53,12 +53,14 @@ class Sender {
 
     struct Unconfirmed {
         std::uint32_t index = 0;
+        bool sent = false;  ///< up to its trailer
         FileStored file;
     };
 
     Status handle_message(const signaling::PeerMessage& message);
     Status confirm(const signaling::EntryStored& stored);
-    void send_item(SourceItem item);
+    Status send_item(SourceItem item);
+    Status send_header(const signaling::EntryHeader& header);
     void fail_here(Error error);
     void end_with(Error error);
 
@@ -71,10 +73,10 @@ class Sender {
     std::size_t demanded_ = 0;
     std::uint32_t next_index_ = 0;
     std::string current_;
-    std::uint64_t bytes_taken_ = 0;
-    std::uint64_t zeros_taken_ = 0;
+    std::uint64_t bytes_announced_ = 0;
+    std::uint64_t zeros_sent_ = 0;
     std::uint32_t files_stored_ = 0;
-    bool source_ended_ = false;
+    std::uint64_t bytes_stored_ = 0;
 };
 
 }  // namespace pinhole::files

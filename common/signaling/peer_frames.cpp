@@ -1,0 +1,99 @@
+#include "common/signaling/peer_frames.hpp"
+
+#include "common/signaling/peer_codec.hpp"
+
+#include <algorithm>
+
+namespace pinhole::signaling {
+
+namespace {
+
+constexpr std::uint32_t kRawBit = 1U << 31;
+
+std::array<std::uint8_t, 4> big_endian(std::uint32_t value) {
+    std::array<std::uint8_t, 4> bytes{};
+    ByteWriter writer{bytes};
+    writer.u32(value);
+    return bytes;
+}
+
+}  // namespace
+
+std::optional<StreamKind> stream_kind(std::uint8_t first_byte) {
+    switch (static_cast<StreamKind>(first_byte)) {
+        case StreamKind::chat:
+        case StreamKind::transfer:
+            return static_cast<StreamKind>(first_byte);
+    }
+    return std::nullopt;
+}
+
+Bytes frame(const PeerMessage& message) {
+    const auto body = serialize(message);
+    const auto header = big_endian(static_cast<std::uint32_t>(body.size()));
+    Bytes bytes;
+    bytes.reserve(header.size() + body.size());
+    bytes.insert(bytes.end(), header.begin(), header.end());
+    bytes.insert(bytes.end(), body.begin(), body.end());
+    return bytes;
+}
+
+std::array<std::uint8_t, 4> data_frame_header(std::size_t size) {
+    return big_endian(kRawBit | static_cast<std::uint32_t>(size));
+}
+
+Result<std::optional<Frame>> FrameReader::read(ByteView& bytes) {
+    if (const auto header = read_header(bytes); !header) {
+        return std::unexpected(header.error());
+    }
+    if (header_size_ < header_.size()) {
+        return std::nullopt;
+    }
+    const auto take = std::min(body_size_ - body_.size(), bytes.size());
+    body_.insert(body_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(take));
+    bytes = bytes.subspan(take);
+    if (body_.size() < body_size_) {
+        return std::nullopt;
+    }
+    header_size_ = 0;
+    Bytes body;
+    body.swap(body_);
+    if (raw_) {
+        return std::optional<Frame>{std::move(body)};
+    }
+    auto message = parse_peer_message(body);
+    if (!message) {
+        return std::unexpected(std::move(message.error()));
+    }
+    return std::optional<Frame>{std::move(*message)};
+}
+
+Status FrameReader::read_header(ByteView& bytes) {
+    const auto take = std::min(header_.size() - header_size_, bytes.size());
+    if (take == 0) {
+        return {};
+    }
+    std::copy_n(bytes.begin(), take, header_.begin() + static_cast<std::ptrdiff_t>(header_size_));
+    bytes = bytes.subspan(take);
+    header_size_ += take;
+    if (header_size_ < header_.size()) {
+        return {};
+    }
+    const auto word = ByteReader{header_}.u32().value_or(0);
+    raw_ = (word & kRawBit) != 0;
+    body_size_ = word & ~kRawBit;
+    if (body_size_ == 0) {
+        return fail(Errc::malformed, "an empty frame");
+    }
+    if (body_size_ > (raw_ ? kMaxDataFrame : limits::kMaxPeerMessage)) {
+        return fail(Errc::too_large, "a frame of " + std::to_string(body_size_) + " bytes");
+    }
+    // Memory follows the bytes that arrive, not the length that is announced; file data comes whole, so it is given
+    // its room at once.
+    if (raw_) {
+        body_.reserve(body_size_);
+    }
+    return {};
+}
+
+}  // namespace pinhole::signaling
