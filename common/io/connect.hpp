@@ -1,0 +1,29 @@
+// Names to addresses and addresses to a TCP connection. What is said on the connection is the caller's business.
+#pragma once
+
+#include "common/base/error.hpp"
+#include "common/base/time.hpp"
+#include "common/io/tokens.hpp"
+#include "common/net/endpoint.hpp"
+
+#include <string>
+#include <vector>
+
+#include <boost/asio/ip/tcp.hpp>
+
+namespace pinhole::io {
+
+/// The addresses of `host` in the system's order of preference (RFC 6724); a literal address asks nobody. Never empty.
+[[nodiscard]] asio::awaitable<Result<std::vector<net::Endpoint>>> resolve(asio::any_io_executor executor,
+                                                                          std::string host, std::uint16_t port);
+
+/// The first connection that comes up; the next address is tried when one fails or after kConnectStagger. The executor
+/// must be single-threaded or a strand.
+[[nodiscard]] asio::awaitable<Result<asio::ip::tcp::socket>> tcp_connect(asio::any_io_executor executor,
+                                                                         std::vector<net::Endpoint> endpoints,
+                                                                         Duration timeout);
+
+/// RFC 8305 §8: Connection Attempt Delay, 250 ms recommended.
+inline constexpr Duration kConnectStagger = 250ms;
+
+}  // namespace pinhole::io
