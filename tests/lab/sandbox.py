@@ -1,0 +1,51 @@
+"""A box for everything that makes network namespaces, mounts and traffic.
+
+`enter()` restarts the program as the first process of its own mount, PID and network namespaces. Whatever it makes
+there has private names, and the kernel removes all of it when the program ends, however it ends: Ctrl-C, a crash,
+kill -9. Runs therefore cannot see or disturb each other, nor the machine.
+"""
+
+import ctypes
+import os
+import subprocess
+import sys
+
+SKIPPED = 77  # the exit code that ctest reads as "skipped"
+
+_INSIDE = "PINHOLE_LAB_SANDBOX"
+_UNSHARE = ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child=SIGKILL", "--mount-proc"]
+_PR_SET_PDEATHSIG = 1
+
+
+def why_impossible():
+    """None if namespaces can be made here, else one sentence why not."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    for device in ("/dev/net/tun",):
+        if not os.path.exists(device):
+            return f"{device} is missing"
+    probe = subprocess.run([*_UNSHARE, "true"], capture_output=True, text=True)
+    if probe.returncode != 0:
+        return "namespaces cannot be created here: " + probe.stderr.strip()
+    return None
+
+
+def enter():
+    """Returns inside the box; outside it, replaces this process by one inside, or exits with SKIPPED."""
+    if os.environ.get(_INSIDE) == "1":
+        # Taken out again so that a program started in here can make a box of its own.
+        del os.environ[_INSIDE]
+        os.makedirs("/run/netns", exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "none", "/run/netns"], check=True)
+        return
+    reason = why_impossible()
+    if reason is not None:
+        print(f"SKIPPED: {reason}", file=sys.stderr)
+        sys.exit(SKIPPED)
+    os.environ[_INSIDE] = "1"
+    die_with_parent()  # survives exec: unshare goes when we are killed, and takes everything with it
+    os.execvp(_UNSHARE[0], [*_UNSHARE, sys.executable, *sys.argv])
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, 9)
