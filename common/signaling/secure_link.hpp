@@ -3,15 +3,15 @@
 // Every error is final: the owner closes the connection. Memory: one partial frame in, kMaxSignalingBacklog out.
 #pragma once
 
-#include <cstdint>
-#include <deque>
-#include <memory>
-#include <optional>
-
 #include "common/base/error.hpp"
 #include "common/base/limits.hpp"
 #include "common/crypto/aead.hpp"
 #include "common/crypto/noise.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
 
 namespace pinhole::signaling {
 

@@ -1,0 +1,425 @@
+#include "common/signaling/codec.hpp"
+
+#include "common/base/encoding.hpp"
+#include "common/base/limits.hpp"
+#include "rendezvous.pb.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+namespace pinhole::signaling {
+
+namespace {
+
+namespace pb = rendezvous::v1;
+
+template <class T>
+using Repeated = google::protobuf::RepeatedPtrField<T>;
+
+constexpr std::size_t kMaxText = 64;
+constexpr int kMaxSteps = 32;
+constexpr std::size_t kMaxFoundation = 32;
+constexpr std::uint32_t kMaxDelayUs = 10'000'000;
+
+std::unexpected<Error> malformed(const char* what) {
+    return fail(Errc::malformed, what);
+}
+
+std::unexpected<Error> too_large(const char* what) {
+    return fail(Errc::too_large, what);
+}
+
+// --- values to Protobuf ---
+
+std::string blob(ByteView bytes) {
+    return std::string{as_text(bytes)};
+}
+
+std::string endpoint_blob(const net::Endpoint& endpoint) {
+    auto text = blob(endpoint.address.bytes());
+    text += static_cast<char>(endpoint.port >> 8);
+    text += static_cast<char>(endpoint.port & 0xff);
+    return text;
+}
+
+void put(const std::vector<net::Candidate>& from, Repeated<pb::Candidate>& to) {
+    for (const auto& candidate : from) {
+        auto& out = *to.Add();
+        out.set_type(static_cast<pb::CandidateType>(static_cast<int>(candidate.type) + 1));
+        out.set_endpoint(endpoint_blob(candidate.endpoint));
+        out.set_priority(candidate.priority);
+        out.set_foundation(candidate.foundation);
+    }
+}
+
+template <class Envelope>
+void put(const Ping& from, Envelope& to) {
+    to.mutable_ping()->set_token(from.token);
+}
+
+template <class Envelope>
+void put(const Pong& from, Envelope& to) {
+    to.mutable_pong()->set_token(from.token);
+}
+
+template <class Envelope>
+void put(const Trickle& from, Envelope& to) {
+    auto& body = *to.mutable_trickle();
+    body.set_call(from.call.value);
+    put(from.candidates, *body.mutable_candidates());
+    body.set_last(from.last);
+}
+
+template <class Envelope>
+void put(const End& from, Envelope& to) {
+    auto& body = *to.mutable_end();
+    body.set_call(from.call.value);
+    body.set_reason(static_cast<pb::EndReason>(from.reason));
+    body.set_detail_ms(from.detail_ms);
+}
+
+void put(const Connect& from, pb::ToServer& to) {
+    auto& body = *to.mutable_connect();
+    body.set_call(from.call.value);
+    body.set_to(blob(from.to.bytes));
+    body.set_handshake(blob(from.handshake));
+    put(from.candidates, *body.mutable_candidates());
+}
+
+void put(const Answer& from, pb::ToServer& to) {
+    auto& body = *to.mutable_answer();
+    body.set_call(from.call.value);
+    body.set_handshake(blob(from.handshake));
+    put(from.candidates, *body.mutable_candidates());
+}
+
+void put(const Welcome& from, pb::ToPeer& to) {
+    auto& body = *to.mutable_welcome();
+    body.set_version(from.version);
+    body.set_observed(endpoint_blob(from.observed));
+}
+
+void put(const Incoming& from, pb::ToPeer& to) {
+    auto& body = *to.mutable_incoming();
+    body.set_call(from.call.value);
+    body.set_from(blob(from.from.bytes));
+    body.set_handshake(blob(from.handshake));
+    put(from.candidates, *body.mutable_candidates());
+}
+
+void put(const Answered& from, pb::ToPeer& to) {
+    auto& body = *to.mutable_answered();
+    body.set_call(from.call.value);
+    body.set_handshake(blob(from.handshake));
+    put(from.candidates, *body.mutable_candidates());
+}
+
+void put(const Go& from, pb::ToPeer& to) {
+    auto& body = *to.mutable_go();
+    body.set_call(from.call.value);
+    body.set_delay_us(from.delay_us);
+    body.set_topology(from.topology);
+    for (const auto& step : from.steps) {
+        body.add_steps(step);
+    }
+}
+
+Bytes encode(const google::protobuf::MessageLite& message) {
+    Bytes bytes(message.ByteSizeLong());
+    message.SerializeWithCachedSizesToArray(bytes.data());
+    return bytes;
+}
+
+// --- Protobuf to values ---
+
+// `printable` changes control characters and malformed UTF-8: what it leaves as it is can be shown and logged.
+bool is_text(const std::string& text) {
+    return text.size() <= kMaxText && printable(text) == text;
+}
+
+// RFC 8839 §5.1: ice-char = ALPHA / DIGIT / "+" / "/".
+bool is_ice_char(char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
+}
+
+std::optional<net::Endpoint> to_endpoint(const std::string& text) {
+    ByteReader reader{as_bytes(text)};
+    const auto address_bytes = reader.take(text.size() == 18 ? 16 : 4);
+    const auto port = reader.u16();
+    if (!address_bytes || !port || !reader.empty()) {
+        return std::nullopt;
+    }
+    const auto address = net::Address::from_bytes(*address_bytes);
+    // An IPv4 address has one form on the wire, so that no rule about IPv4 is passed by in an IPv6 coat.
+    if (!address || address->unmapped() != *address) {
+        return std::nullopt;
+    }
+    return net::Endpoint{.address = *address, .port = *port};
+}
+
+bool is_broadcast(const net::Address& address) {
+    return address.is_v4() && std::ranges::all_of(address.bytes(), [](auto byte) { return byte == 0xff; });
+}
+
+/// A place that datagrams may be sent to because a stranger said so.
+bool is_destination(const net::Endpoint& endpoint) {
+    const auto& address = endpoint.address;
+    return endpoint.port != 0 && !address.is_unspecified() && !address.is_multicast() && !is_broadcast(address);
+}
+
+Result<net::Candidate> to_candidate(const pb::Candidate& from) {
+    if (from.type() < pb::CANDIDATE_TYPE_HOST || from.type() > pb::CANDIDATE_TYPE_RELAYED) {
+        return malformed("candidate type");
+    }
+    const auto endpoint = to_endpoint(from.endpoint());
+    if (!endpoint || !is_destination(*endpoint)) {
+        return malformed("candidate endpoint");
+    }
+    const auto& foundation = from.foundation();
+    if (foundation.empty() || foundation.size() > kMaxFoundation || !std::ranges::all_of(foundation, is_ice_char)) {
+        return malformed("candidate foundation");
+    }
+    return net::Candidate{.type = static_cast<net::CandidateType>(from.type() - 1),
+                          .endpoint = *endpoint,
+                          .base = {},
+                          .priority = from.priority(),
+                          .foundation = foundation};
+}
+
+Status get(const Repeated<pb::Candidate>& from, std::vector<net::Candidate>& to) {
+    if (std::cmp_greater(from.size(), limits::kMaxCandidates)) {
+        return too_large("candidates");
+    }
+    for (const auto& item : from) {
+        auto candidate = to_candidate(item);
+        if (!candidate) {
+            return std::unexpected(candidate.error());
+        }
+        to.push_back(*std::move(candidate));
+    }
+    return {};
+}
+
+Status get(const std::string& from, crypto::PeerId& to) {
+    const auto id = crypto::PeerId::from_bytes(as_bytes(from));
+    if (!id) {
+        return malformed("peer ID");
+    }
+    to = *id;
+    return {};
+}
+
+Status get_handshake(const std::string& from, Bytes& to) {
+    if (from.empty()) {
+        return malformed("session handshake");
+    }
+    if (from.size() > limits::kMaxSessionHandshake) {
+        return too_large("session handshake");
+    }
+    to = to_bytes(as_bytes(from));
+    return {};
+}
+
+/// The value if every check passed, the first error otherwise.
+template <class T>
+Result<T> checked(T value, std::initializer_list<Status> checks) {
+    for (const auto& check : checks) {
+        if (!check) {
+            return std::unexpected(check.error());
+        }
+    }
+    return value;
+}
+
+Result<Ping> to_value(const pb::Ping& from) {
+    return Ping{.token = from.token()};
+}
+
+Result<Pong> to_value(const pb::Pong& from) {
+    return Pong{.token = from.token()};
+}
+
+Result<Trickle> to_value(const pb::Trickle& from) {
+    Trickle value{.call = {from.call()}, .candidates = {}, .last = from.last()};
+    auto candidates = get(from.candidates(), value.candidates);
+    return checked(std::move(value), {std::move(candidates)});
+}
+
+Result<End> to_value(const pb::End& from) {
+    if (from.reason() < pb::END_REASON_HANGUP || from.reason() > pb::END_REASON_TIMEOUT) {
+        return malformed("end reason");
+    }
+    return End{.call = {from.call()}, .reason = static_cast<EndReason>(from.reason()), .detail_ms = from.detail_ms()};
+}
+
+Result<Connect> to_value(const pb::Connect& from) {
+    Connect value;
+    value.call = {from.call()};
+    auto to = get(from.to(), value.to);
+    auto handshake = get_handshake(from.handshake(), value.handshake);
+    auto candidates = get(from.candidates(), value.candidates);
+    return checked(std::move(value), {std::move(to), std::move(handshake), std::move(candidates)});
+}
+
+Result<Incoming> to_value(const pb::Incoming& from) {
+    Incoming value;
+    value.call = {from.call()};
+    auto caller = get(from.from(), value.from);
+    auto handshake = get_handshake(from.handshake(), value.handshake);
+    auto candidates = get(from.candidates(), value.candidates);
+    return checked(std::move(value), {std::move(caller), std::move(handshake), std::move(candidates)});
+}
+
+template <class Value, class Message>
+Result<Value> to_answer(const Message& from) {
+    Value value;
+    value.call = {from.call()};
+    auto handshake = get_handshake(from.handshake(), value.handshake);
+    auto candidates = get(from.candidates(), value.candidates);
+    return checked(std::move(value), {std::move(handshake), std::move(candidates)});
+}
+
+Result<Answer> to_value(const pb::Answer& from) {
+    return to_answer<Answer>(from);
+}
+
+Result<Answered> to_value(const pb::Answered& from) {
+    return to_answer<Answered>(from);
+}
+
+Result<Welcome> to_value(const pb::Welcome& from) {
+    const auto observed = to_endpoint(from.observed());
+    if (!observed || from.version() == 0) {
+        return malformed("welcome");
+    }
+    return Welcome{.observed = *observed, .version = from.version()};
+}
+
+Result<Go> to_value(const pb::Go& from) {
+    if (from.delay_us() > kMaxDelayUs || from.steps_size() > kMaxSteps) {
+        return too_large("go");
+    }
+    if (!is_text(from.topology()) || !std::ranges::all_of(from.steps(), is_text)) {
+        return malformed("go");
+    }
+    return Go{.call = {from.call()},
+              .delay_us = from.delay_us(),
+              .topology = from.topology(),
+              .steps = {from.steps().begin(), from.steps().end()}};
+}
+
+template <class Envelope>
+Result<Envelope> decode(ByteView bytes) {
+    if (bytes.size() > limits::kMaxFramePlaintext) {
+        return too_large("signaling message");
+    }
+    Envelope envelope;
+    if (!envelope.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+        return malformed("signaling message");
+    }
+    return envelope;
+}
+
+/// Lifts the value of one body into the variant of all.
+template <class Variant, class Message>
+Result<Variant> lift(const Message& body) {
+    auto value = to_value(body);
+    if (!value) {
+        return std::unexpected(value.error());
+    }
+    return Variant{*std::move(value)};
+}
+
+std::unexpected<Error> unknown_body() {
+    return fail(Errc::not_supported, "signaling message");
+}
+
+}  // namespace
+
+Bytes serialize(const Hello& message) {
+    pb::Hello out;
+    out.set_version(message.version);
+    out.set_id(blob(message.id.bytes));
+    out.set_agent(message.agent);
+    return encode(out);
+}
+
+Bytes serialize(const ToServer& message) {
+    pb::ToServer out;
+    std::visit([&](const auto& body) { put(body, out); }, message);
+    return encode(out);
+}
+
+Bytes serialize(const ToPeer& message) {
+    pb::ToPeer out;
+    std::visit([&](const auto& body) { put(body, out); }, message);
+    return encode(out);
+}
+
+Result<Hello> parse_hello(ByteView bytes) {
+    const auto in = decode<pb::Hello>(bytes);
+    if (!in) {
+        return std::unexpected(in.error());
+    }
+    if (in->version() == 0 || !is_text(in->agent())) {
+        return malformed("hello");
+    }
+    Hello value{.id = {}, .version = in->version(), .agent = in->agent()};
+    auto id = get(in->id(), value.id);
+    return checked(std::move(value), {std::move(id)});
+}
+
+Result<ToServer> parse_to_server(ByteView bytes) {
+    const auto in = decode<pb::ToServer>(bytes);
+    if (!in) {
+        return std::unexpected(in.error());
+    }
+    switch (in->body_case()) {
+        case pb::ToServer::kPing:
+            return lift<ToServer>(in->ping());
+        case pb::ToServer::kPong:
+            return lift<ToServer>(in->pong());
+        case pb::ToServer::kTrickle:
+            return lift<ToServer>(in->trickle());
+        case pb::ToServer::kEnd:
+            return lift<ToServer>(in->end());
+        case pb::ToServer::kConnect:
+            return lift<ToServer>(in->connect());
+        case pb::ToServer::kAnswer:
+            return lift<ToServer>(in->answer());
+        case pb::ToServer::BODY_NOT_SET:
+            break;
+    }
+    return unknown_body();
+}
+
+Result<ToPeer> parse_to_peer(ByteView bytes) {
+    const auto in = decode<pb::ToPeer>(bytes);
+    if (!in) {
+        return std::unexpected(in.error());
+    }
+    switch (in->body_case()) {
+        case pb::ToPeer::kPing:
+            return lift<ToPeer>(in->ping());
+        case pb::ToPeer::kPong:
+            return lift<ToPeer>(in->pong());
+        case pb::ToPeer::kTrickle:
+            return lift<ToPeer>(in->trickle());
+        case pb::ToPeer::kEnd:
+            return lift<ToPeer>(in->end());
+        case pb::ToPeer::kWelcome:
+            return lift<ToPeer>(in->welcome());
+        case pb::ToPeer::kIncoming:
+            return lift<ToPeer>(in->incoming());
+        case pb::ToPeer::kAnswered:
+            return lift<ToPeer>(in->answered());
+        case pb::ToPeer::kGo:
+            return lift<ToPeer>(in->go());
+        case pb::ToPeer::BODY_NOT_SET:
+            break;
+    }
+    return unknown_body();
+}
+
+}  // namespace pinhole::signaling
