@@ -1,17 +1,11 @@
 // The reliable-UDP connection (design: proto/README.md, "Transport") as a state machine without sockets, clock or
 // randomness of its own. Keys come from the session's Noise handshake; there is no handshake on the UDP path.
-// Input: handle_datagram, handle_timeout, the stream calls. After each input: poll_transmit until empty, poll_event until
-// empty, then sleep until next_timeout().
+// Input: handle_datagram, handle_timeout, the stream calls. After each input: poll_transmit until empty, poll_event
+// until empty, then sleep until next_timeout().
 //
 // Timers: loss detection or probe (RFC 9002 §6), delayed acknowledgement, pacing, keepalive, idle (peer gone), path
 // challenge, closing/draining (3 PTO).
 #pragma once
-
-#include <cstdint>
-#include <memory>
-#include <optional>
-#include <string>
-#include <variant>
 
 #include "common/base/error.hpp"
 #include "common/base/ids.hpp"
@@ -20,6 +14,12 @@
 #include "common/crypto/aead.hpp"
 #include "common/crypto/keys.hpp"
 #include "common/net/datagram.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
 
 namespace pinhole::transport {
 
@@ -41,11 +41,13 @@ struct Config {
     /// Connection IDs: ours travels in packets to us; exchanged in the handshake payload.
     std::uint64_t local_connection_id = 0;
     std::uint64_t remote_connection_id = 0;
-    /// Bytes the other side may have in flight or unread, on one stream and in all.
+    /// Bytes the other side may have in flight or unread, on one stream and in all; at least the initial credit that
+    /// the protocol fixes (256 and 512 KiB).
     std::uint64_t stream_window = 8U << 20;
     std::uint64_t connection_window = 16U << 20;
     /// Bytes of one stream kept for retransmission; write() takes no more.
     std::uint64_t send_buffer = 8U << 20;
+    /// Streams the peer may have open at once; at least 64.
     std::uint64_t max_streams = 256;
     /// UDP payload bytes every path must carry; RFC 9000 §14.1.
     std::size_t base_mtu = 1200;
@@ -60,13 +62,13 @@ struct Config {
 };
 
 enum class CloseReason : std::uint64_t {
-    done = 0,             ///< the application is finished
-    protocol_violation,   ///< a frame or packet that no correct peer sends
-    flow_control,         ///< more data than was allowed
-    stream_limit,         ///< more streams than were allowed
-    internal,             ///< the other side failed
-    idle,                 ///< local only: nothing heard for idle_timeout
-    application = 0x100   ///< and above: codes of the application
+    done = 0,            ///< the application is finished
+    protocol_violation,  ///< a frame or packet that no correct peer sends
+    flow_control,        ///< more data than was allowed
+    stream_limit,        ///< more streams than were allowed
+    internal,            ///< the other side failed
+    idle,                ///< local only: nothing heard for idle_timeout
+    application = 0x100  ///< and above: codes of the application
 };
 
 struct Opened {  ///< the peer opened a stream
@@ -112,8 +114,8 @@ struct Closed {
 
 using Event = std::variant<Opened, Readable, Writable, Finished, Reset, Stopped, Confirmed, PathChanged, Closed>;
 
-/// What poll_transmit put into the caller's buffer: `size` bytes that are datagrams of `segment_size` each, the last one
-/// maybe shorter: one UDP GSO send (segment_size == size when it is a single datagram).
+/// What poll_transmit put into the caller's buffer: `size` bytes that are datagrams of `segment_size` each, the last
+/// one maybe shorter: one UDP GSO send (segment_size == size when it is a single datagram).
 struct TransmitBatch {
     net::PathAddresses path;
     std::size_t size = 0;
@@ -161,8 +163,8 @@ class Connection {
     /// adopted as NAT rebinding when the challenge is met.
     void handle_datagram(const net::Received& datagram, TimePoint now);
     void handle_timeout(TimePoint now);
-    /// Fills at most `buffer` (64 KiB holds a full GSO batch) with packets of one path; nullopt when there is nothing to
-    /// send now. Call until nullopt.
+    /// Fills at most `buffer` (64 KiB holds a full GSO batch) with packets of one path; nullopt when there is nothing
+    /// to send now. Call until nullopt.
     [[nodiscard]] std::optional<TransmitBatch> poll_transmit(ByteSpan buffer, TimePoint now);
     /// The shell says so when the kernel refused a size (EMSGSIZE).
     void handle_mtu_exceeded(std::size_t size, TimePoint now);
@@ -170,7 +172,7 @@ class Connection {
 
     // --- streams
     [[nodiscard]] Result<StreamId> open_stream(Priority priority);
-    /// For streams that the peer opened; the default is Priority::file.
+    /// For our direction of streams that the peer opened; until then the opener's choice counts for both.
     void set_priority(StreamId stream, Priority priority);
     /// Bytes taken, from the front; fewer than offered when the send buffer is full (Writable follows).
     [[nodiscard]] Result<std::size_t> write(StreamId stream, ByteView bytes);
@@ -183,6 +185,8 @@ class Connection {
 
     /// Tells the peer and ends; Closed follows when that is done (at most 3 PTO).
     void close(CloseReason reason, std::string detail, TimePoint now);
+    /// The peer has ended it, or our own close() is complete. What was received before the peer's end may still be
+    /// read.
     [[nodiscard]] bool closed() const;
 
     [[nodiscard]] std::optional<Event> poll_event();

@@ -1,0 +1,197 @@
+// Addresses: those that ICE judged, and those that turn up because a NAT changed its mind.
+#include "peer/transport/connection_impl.hpp"
+
+#include <algorithm>
+
+namespace pinhole::transport {
+
+namespace {
+
+constexpr int kMaxChallenges = 3;
+// A path without an answer to so many probe timeouts in a row is left if there is another.
+constexpr std::uint32_t kSilentAfter = 3;
+
+bool only_ports_differ(const net::PathAddresses& a, const net::PathAddresses& b) {
+    return a.local == b.local && a.remote.address == b.remote.address;
+}
+
+}  // namespace
+
+Path* Connection::Impl::find_path(std::uint32_t id) {
+    const auto it = std::ranges::find_if(paths_, [id](const auto& path) { return path->id.value == id; });
+    return it == paths_.end() ? nullptr : it->get();
+}
+
+const Path* Connection::Impl::find_path(std::uint32_t id) const {
+    const auto it = std::ranges::find_if(paths_, [id](const auto& path) { return path->id.value == id; });
+    return it == paths_.end() ? nullptr : it->get();
+}
+
+Path* Connection::Impl::find_path(const net::PathAddresses& addresses) {
+    const auto it = std::ranges::find_if(paths_, [&](const auto& path) { return path->addresses == addresses; });
+    return it == paths_.end() ? nullptr : it->get();
+}
+
+Path& Connection::Impl::create_path(const net::PathAddresses& addresses, TimePoint now) {
+    make_room_for_path(now);
+    paths_.push_back(std::make_unique<Path>(PathId{next_path_++}, addresses, config_));
+    return *paths_.back();
+}
+
+void Connection::Impl::make_room_for_path(TimePoint now) {
+    if (paths_.size() < kMaxPaths) {
+        return;
+    }
+    const auto oldest = std::ranges::find_if(paths_, [this](const auto& path) { return path.get() != active(); });
+    abandon_packets((*oldest)->id, 0, now);
+    paths_.erase(oldest);
+}
+
+PathId Connection::Impl::add_path(const net::PathAddresses& addresses, TimePoint now) {
+    if (const auto* known = find_path(addresses)) {
+        return known->id;
+    }
+    std::erase_if(candidates_, [&](const auto& candidate) { return candidate.addresses == addresses; });
+    auto& path = create_path(addresses, now);
+    if (!active_) {
+        active_ = path.id;
+        last_heard_ = last_heard_.value_or(now);
+        // The peer's answer confirms the connection and gives the first round-trip time.
+        ping_pending_ = true;
+    }
+    rearm(now);
+    return path.id;
+}
+
+void Connection::Impl::use_path(PathId id, std::string reason, TimePoint now) {
+    auto* path = find_path(id.value);
+    if (path != nullptr && path != active()) {
+        switch_to(*path, std::move(reason), now);
+        rearm(now);
+    }
+}
+
+void Connection::Impl::remove_path(PathId id, TimePoint now) {
+    const auto it = std::ranges::find_if(paths_, [id](const auto& path) { return path->id == id; });
+    if (it == paths_.end()) {
+        return;
+    }
+    abandon_packets(id, 0, now);
+    paths_.erase(it);
+    if (active_ == id) {
+        active_.reset();
+        if (!paths_.empty()) {
+            switch_to(*paths_.back(), "path removed", now);
+        }
+    }
+    rearm(now);
+}
+
+PathStats Connection::Impl::path_stats() const {
+    const auto* path = active();
+    if (path == nullptr) {
+        return {};
+    }
+    return {.smoothed_rtt = path->rtt.smoothed(),
+            .min_rtt = path->rtt.min(),
+            .congestion_window = path->congestion->window(),
+            .bytes_in_flight = path->in_flight,
+            .mtu = path->mtu.current()};
+}
+
+void Connection::Impl::switch_to(Path& path, std::string reason, TimePoint now) {
+    active_ = path.id;
+    path.probe_timeouts = 0;
+    ecn_.restart();
+    // Tells the peer, and measures.
+    ping_pending_ = state_ == State::open;
+    events_.push_back(PathChanged{.path = path.id, .addresses = path.addresses, .reason = std::move(reason)});
+    detect_losses(now);
+}
+
+void Connection::Impl::leave_silent_path(TimePoint now) {
+    const auto* silent = active();
+    if (silent == nullptr || silent->probe_timeouts < kSilentAfter || paths_.size() < 2) {
+        return;
+    }
+    const auto at = std::ranges::find_if(paths_, [&](const auto& path) { return path.get() == silent; });
+    const auto next = at + 1 == paths_.end() ? paths_.begin() : at + 1;
+    switch_to(**next, "path silent", now);
+}
+
+void Connection::Impl::note_source(const Arrival& arrival, std::size_t size) {
+    if (auto* path = find_path(arrival.addresses)) {
+        path->highest_received = std::max(path->highest_received, arrival.number);
+        return;
+    }
+    const auto known = std::ranges::find_if(
+        candidates_, [&](const auto& candidate) { return candidate.addresses == arrival.addresses; });
+    if (known != candidates_.end()) {
+        known->received += size;
+        known->highest_received = std::max(known->highest_received, arrival.number);
+        return;
+    }
+    // RFC 9000 §9.3: only the newest packet tells where the peer is; others may be copies sent from elsewhere.
+    if (arrival.probing || arrival.number < acks_.next_expected()) {
+        return;
+    }
+    if (candidates_.size() >= kMaxCandidates) {
+        candidates_.erase(candidates_.begin());
+    }
+    PathCandidate candidate{.addresses = arrival.addresses,
+                            .received = size,
+                            .highest_received = arrival.number,
+                            .next_action = arrival.now};
+    rng_->fill(candidate.token);
+    candidates_.push_back(candidate);
+}
+
+void Connection::Impl::handle_path_response(const PathToken& token, TimePoint now) {
+    const auto it = std::ranges::find_if(candidates_, [&](const auto& candidate) { return candidate.token == token; });
+    if (it == candidates_.end() || it->challenges == 0) {
+        return;
+    }
+    const auto candidate = *it;
+    candidates_.erase(it);
+    const auto* path = active();
+    if (path == nullptr || candidate.highest_received > path->highest_received) {
+        adopt(candidate, now);
+    }
+}
+
+void Connection::Impl::adopt(const PathCandidate& candidate, TimePoint now) {
+    auto* path = active();
+    // RFC 9000 §9.4: another port is a NAT's doing and the same path; another address may be anything.
+    const bool same = path != nullptr && only_ports_differ(path->addresses, candidate.addresses);
+    if (same) {
+        path->addresses = candidate.addresses;
+    } else {
+        path = &create_path(candidate.addresses, now);
+    }
+    path->highest_received = candidate.highest_received;
+    switch_to(*path, "peer address changed", now);
+}
+
+void Connection::Impl::age_candidates(TimePoint now) {
+    std::erase_if(candidates_, [now](const auto& candidate) {
+        return candidate.next_action <= now && candidate.challenges >= kMaxChallenges;
+    });
+}
+
+void Connection::Impl::handle_mtu_exceeded(std::size_t size, TimePoint now) {
+    auto* path = active();
+    if (path == nullptr) {
+        return;
+    }
+    const auto before = path->mtu.current();
+    if (path->mtu.on_too_big(size, now) && path->mtu.current() < before) {
+        path->congestion->set_mtu(path->mtu.current());
+    }
+    // They never left this machine.
+    if (size > config_.base_mtu) {
+        abandon_packets(path->id, size, now);
+    }
+    rearm(now);
+}
+
+}  // namespace pinhole::transport

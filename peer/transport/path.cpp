@@ -1,0 +1,40 @@
+#include "peer/transport/path.hpp"
+
+namespace pinhole::transport {
+
+namespace {
+
+constexpr Duration kLongestProbeTimeout = 2s;
+constexpr std::uint32_t kMaxBackoff = 10;
+constexpr std::uint64_t kMaxPacketThreshold = 128;
+// Two round trips: what comes later than that is as good as lost.
+constexpr int kMaxTimeThresholdEighths = 16;
+// RFC 9002 §7.7: bursts no larger than the initial window of RFC 6928.
+constexpr double kBurstPackets = 10;
+
+}  // namespace
+
+Duration Path::loss_delay() const {
+    return std::max(std::max(rtt.latest(), rtt.smoothed()) * time_threshold_eighths / 8, kGranularity);
+}
+
+Duration Path::probe_timeout() const {
+    const auto base = rtt.probe_timeout();
+    return std::min(base * (1U << std::min(probe_timeouts, kMaxBackoff)), std::max(2 * base, kLongestProbeTimeout));
+}
+
+void Path::refill_pacer(TimePoint now) {
+    const auto packet = static_cast<double>(mtu.current());
+    const auto bytes_per_second = rate();
+    // Before there is a round-trip time there is no rate to pace by: the initial window goes out at once.
+    const auto packets = rtt.sampled() ? kBurstPackets : static_cast<double>(kInitialWindowPackets);
+    const auto quantum = static_cast<double>(Pacer::quantum(bytes_per_second, mtu.current()));
+    pacer.refill(now, bytes_per_second, std::max(quantum, packets * packet));
+}
+
+void Path::tolerate_reordering(std::uint64_t packets) {
+    packet_threshold = std::clamp(packets + 1, packet_threshold, kMaxPacketThreshold);
+    time_threshold_eighths = std::min(time_threshold_eighths + 1, kMaxTimeThresholdEighths);
+}
+
+}  // namespace pinhole::transport

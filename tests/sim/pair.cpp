@@ -1,0 +1,152 @@
+#include "tests/sim/pair.hpp"
+
+#include <utility>
+
+namespace pinhole::sim {
+
+namespace {
+
+constexpr std::uint64_t kConnectionA = 0xaaaa'0000'1111'2222;
+constexpr std::uint64_t kConnectionB = 0xbbbb'3333'4444'5555;
+
+crypto::SecretKey key(std::uint8_t fill) {
+    crypto::Key32 bytes{};
+    bytes.fill(fill);
+    return crypto::SecretKey{bytes};
+}
+
+transport::Config with_ids(transport::Config config, bool first) {
+    config.role = first ? transport::Role::initiator : transport::Role::responder;
+    config.local_connection_id = first ? kConnectionA : kConnectionB;
+    config.remote_connection_id = first ? kConnectionB : kConnectionA;
+    return config;
+}
+
+}  // namespace
+
+net::Endpoint Pair::address_a() {
+    return *net::Endpoint::parse("198.51.100.1:4000");
+}
+
+net::Endpoint Pair::address_b() {
+    return *net::Endpoint::parse("203.0.113.2:5000");
+}
+
+Pair::Pair(const PairConfig& config)
+    : rng_(config.seed),
+      network_rng_(config.seed ^ 0x6e6574776f726b),
+      to_b(config.to_b, network_rng_),
+      to_a(config.to_a, network_rng_),
+      a(with_ids(config.a, true), key(1), key(2), rng_, TimePoint{}),
+      b(with_ids(config.b, false), key(2), key(1), rng_, TimePoint{}) {
+    a.connection.add_path({.local = address_a(), .remote = address_b()}, now_);
+    b.connection.add_path({.local = address_b(), .remote = address_a()}, now_);
+}
+
+bool Pair::run(const std::function<bool()>& done, Duration limit) {
+    const auto end = now_ + limit;
+    settle();
+    while (!done()) {
+        if (!step(end)) {
+            now_ = end;
+            return done();
+        }
+    }
+    return true;
+}
+
+void Pair::run_for(Duration time) {
+    run([] { return false; }, time);
+}
+
+void Pair::settle() {
+    turn(a, true);
+    turn(b, false);
+}
+
+bool Pair::step(TimePoint limit) {
+    const auto timers = earliest(a.connection.next_timeout(), b.connection.next_timeout());
+    const auto next = earliest(timers, earliest(to_a.next_arrival(), to_b.next_arrival()));
+    if (!next || *next > limit) {
+        return false;
+    }
+    ++steps_;
+    now_ = std::max(now_, *next);
+    const auto due = [this](const Peer& peer) {
+        const auto when = peer.connection.next_timeout();
+        return when && *when <= now_;
+    };
+    if (due(a)) {
+        a.connection.handle_timeout(now_);
+        turn(a, true);
+    }
+    if (due(b)) {
+        b.connection.handle_timeout(now_);
+        turn(b, false);
+    }
+    while (auto datagram = to_b.receive(now_)) {
+        deliver(std::move(*datagram), true);
+    }
+    while (auto datagram = to_a.receive(now_)) {
+        deliver(std::move(*datagram), false);
+    }
+    return true;
+}
+
+void Pair::deliver(Datagram datagram, bool to_second) {
+    auto& peer = to_second ? b : a;
+    if (!to_second) {
+        // The NAT: only the current mapping leads inside.
+        if (datagram.path.local != external_) {
+            return;
+        }
+        datagram.path.local = address_a();
+    }
+    peer.connection.handle_datagram({.path = datagram.path, .payload = datagram.payload, .ecn = datagram.ecn}, now_);
+    turn(peer, !to_second);
+}
+
+void Pair::inject(Bytes payload, const net::Endpoint& source, bool to_second) {
+    const auto local = to_second ? address_b() : external_;
+    deliver({.path = {.local = local, .remote = source}, .payload = std::move(payload)}, to_second);
+}
+
+void Pair::turn(Peer& peer, bool is_a) {
+    peer.work(now_);
+    while (const auto batch = peer.connection.poll_transmit(batch_, now_)) {
+        transmit(*batch, is_a);
+    }
+}
+
+void Pair::transmit(const transport::TransmitBatch& batch, bool is_a) {
+    for (std::size_t at = 0; at < batch.size; at += batch.segment_size) {
+        const auto payload = ByteView{batch_}.subspan(at, std::min(batch.segment_size, batch.size - at));
+        note(is_a, payload);
+        if (wiretap && !wiretap(is_a, payload)) {
+            continue;
+        }
+        // Who receives it sees the addresses turned around, and the NAT's instead of the first end's.
+        const auto source = is_a ? external_ : batch.path.local;
+        Datagram datagram{
+            .path = {.local = batch.path.remote, .remote = source}, .payload = to_bytes(payload), .ecn = batch.ecn};
+        if (is_a) {
+            last_to_b_ = datagram.payload;
+            to_b.send(std::move(datagram), now_);
+        } else {
+            to_a.send(std::move(datagram), now_);
+        }
+    }
+}
+
+void Pair::note(bool is_a, ByteView payload) {
+    const auto mix = [this](std::uint64_t value) { trace_ = (trace_ ^ value) * 0x100000001b3; };
+    mix(static_cast<std::uint64_t>(elapsed().count()));
+    mix(is_a ? 1 : 2);
+    for (const auto byte : payload) {
+        mix(byte);
+    }
+    ByteReader reader{payload.subspan(9)};
+    number_reused_ = number_reused_ || !numbers_.emplace(is_a, *reader.u32()).second;
+}
+
+}  // namespace pinhole::sim
