@@ -245,23 +245,23 @@ void ChatCommand::read_input() {
                                             if (error == boost::asio::error::operation_aborted || finishing()) {
                                                 return;
                                             }
-                                            for (std::size_t i = 0; i < count; ++i) {
-                                                const auto c = static_cast<char>(input_buffer_[i]);
-                                                if (c == '\n') {
-                                                    handle_line(std::exchange(partial_line_, {}));
-                                                } else {
-                                                    partial_line_ += c;
-                                                }
-                                            }
-                                            if (partial_line_.size() > limits::kMaxChatText) {
-                                                handle_line(std::exchange(partial_line_, {}));
-                                            }
+                                            take_input(as_text(ByteView{input_buffer_}.first(count)));
                                             if (error) {
                                                 end_of_input();
                                             } else {
                                                 read_input();
                                             }
                                         });
+}
+
+void ChatCommand::take_input(std::string_view text) {
+    for (const char c : text) {
+        if (c == '\n') {
+            handle_line(std::exchange(partial_line_, {}));
+        } else if (partial_line_.size() <= limits::kMaxChatText) {
+            partial_line_ += c;  // one byte more than may be sent is enough to know that the line is too long
+        }
+    }
 }
 
 void ChatCommand::handle_line(std::string line) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace pinhole::cli {
 
@@ -37,6 +38,7 @@ class ChatCommand final : public NetworkCommand {
     void handle_event(const chat::Event& event);
     void start_input();
     void read_input();
+    void take_input(std::string_view text);
     void handle_line(std::string line);
     void end_of_input();
     void leave_when_delivered();
