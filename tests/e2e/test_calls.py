@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 from case import DONE, NO_PEER, REFUSED, LabCase
 
@@ -127,7 +128,6 @@ class Calls(LabCase):
             self.assertEqual(program.process.returncode, NO_PEER, program.transcript())
             return program.wait_event("error")["code"] == "peer-offline"
 
-        import time
         deadline = time.monotonic() + 40
         while not offline():
             self.assertLess(time.monotonic(), deadline, "the server still takes bob for online")

@@ -26,6 +26,7 @@ class Chat(LabCase):
         alice.say("x" * 1_000_000)
         alice.say("after")
         bob.wait_event("message", text="after")
+        self.assertEqual(len(alice.events_named("error")), 1)
 
     def test_overtakes_a_file(self):
         self.across_slow_links()
@@ -46,12 +47,12 @@ class Chat(LabCase):
         self.across()
         bob = self.bob.chat("alice", "--wait")
         bob.wait_event("online")
-        alice = self.alice.chat("bob", "--wait")
+        alice = self.alice.chat("bob")
         alice.say("hello")
         bob.wait_event("message")
         bob.kill()
-        alice.wait_until(lambda events: not alice.running or any(event["event"] == "error" for event in events), 60,
-                         "sign that bob is gone")
+        self.assertNotEqual(alice.wait_exit(60), DONE)
+        self.assertIn("bob", alice.events_named("error")[-1]["message"])
 
     def test_ctrl_c(self):
         self.across()

@@ -1,5 +1,6 @@
 """The lab itself: a NAT that is not what its name says would make every other test worthless."""
 
+import subprocess
 import sys
 
 import netlab
@@ -61,7 +62,6 @@ class Lab(LabCase):
         self.lab.server.namespace.ip("address add 203.0.113.11/24 dev wan")
 
     def echo(self):
-        import subprocess
         server = subprocess.Popen(self.lab.server.namespace.command([sys.executable, "-c", _SERVER]),
                                   stdout=subprocess.PIPE, text=True)
         self.addCleanup(server.stdout.close)
