@@ -15,12 +15,14 @@ bool is_safe(std::string_view component) {
            component.find('/') == std::string_view::npos && component.find('\0') == std::string_view::npos;
 }
 
-/// Where the extension starts, or the size of the name. Long "extensions" and those of hidden files are part of the
+/// Where the extension starts, or the size of the name. What is long, has spaces or starts the name is part of the
 /// name.
 std::size_t extension_of(std::string_view name) {
     constexpr std::size_t kLongest = 16;
     const auto dot = name.rfind('.');
-    return dot == std::string_view::npos || dot == 0 || name.size() - dot > kLongest ? name.size() : dot;
+    const bool extension = dot != std::string_view::npos && dot > 0 && name.size() - dot <= kLongest &&
+                           name.find(' ', dot) == std::string_view::npos;
+    return extension ? dot : name.size();
 }
 
 }  // namespace

@@ -89,8 +89,8 @@ struct Transfer {
     std::string name;         ///< bytes, for display only
     std::uint64_t bytes = 0;  ///< offered; when it has ended, transferred
     WallTime started_at;
-    std::optional<WallTime> ended_at;
-    std::string error;
+    std::optional<WallTime> ended_at{};
+    std::string error{};
 };
 
 class Transfers {
