@@ -3,19 +3,20 @@
 // after each input drain poll_transmit and poll_event, then sleep until next_timeout.
 //
 // Timers: Ta (pacing, 50 ms between new checks and retransmissions), one RTO per check under way (500 ms, doubled, 7
-// sends), consent every 5 s ±20 % on the selected pair (dead after 30 s), give-up (`Config::patience`) while no pair is valid.
+// sends), consent every 5 s ±20 % on the selected pair (dead after 30 s), give-up (`Config::patience`) while no pair is
+// valid.
 #pragma once
+
+#include "common/base/rng.hpp"
+#include "common/base/time.hpp"
+#include "common/net/candidate.hpp"
+#include "common/net/datagram.hpp"
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <variant>
-
-#include "common/base/rng.hpp"
-#include "common/base/time.hpp"
-#include "common/net/candidate.hpp"
-#include "common/net/datagram.hpp"
 
 namespace pinhole::ice {
 
@@ -34,7 +35,8 @@ struct Config {
     Credentials local;
     /// Ta, RFC 8445 §14.2.
     Duration pacing = 50ms;
-    /// Time from start() with no valid pair until Failed. Shorter than the 39.5 s of RFC 8863: both ends are ours, start together, and say when no candidate will follow.
+    /// Time from start() with no valid pair until Failed. Shorter than the 39.5 s of RFC 8863: both ends are ours,
+    /// start together, and say when no candidate will follow.
     Duration patience = 10s;
 };
 
@@ -62,9 +64,9 @@ struct ConsentLost {
 
 /// No pair became valid within the patience.
 struct Failed {
-    std::size_t pairs = 0;          ///< pairs that were checked
+    std::size_t pairs = 0;  ///< pairs that were checked
     std::size_t remote_candidates = 0;
-    bool heard_anything = false;    ///< an authenticated check arrived, though none of ours was answered
+    bool heard_anything = false;  ///< an authenticated check arrived, though none of ours was answered
 };
 
 using Event = std::variant<Validated, Selected, ConsentLost, Failed>;

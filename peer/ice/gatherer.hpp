@@ -1,14 +1,14 @@
-// Finds server-reflexive addresses (RFC 8445 §5.1.1.2): STUN Binding requests from each local base to the server, with the
-// retransmissions of RFC 8489 §6.2.1, as a state machine without sockets.
+// Finds server-reflexive addresses (RFC 8445 §5.1.1.2): STUN Binding requests from each local base to the server, with
+// the retransmissions of RFC 8489 §6.2.1, as a state machine without sockets.
 #pragma once
-
-#include <memory>
-#include <optional>
-#include <variant>
 
 #include "common/base/rng.hpp"
 #include "common/base/time.hpp"
 #include "common/net/datagram.hpp"
+
+#include <memory>
+#include <optional>
+#include <variant>
 
 namespace pinhole::ice {
 

@@ -1,0 +1,239 @@
+#include "peer/ice/agent.hpp"
+
+#include "peer/ice/agent_impl.hpp"
+#include "peer/ice/messages.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace pinhole::ice {
+
+namespace {
+
+/// Packets that wait for a caller who does not poll; far more than one input produces.
+constexpr std::size_t kMaxTransmits = 256;
+
+template <class T>
+std::optional<T> take(std::deque<T>& queue) {
+    if (queue.empty()) {
+        return std::nullopt;
+    }
+    T front = std::move(queue.front());
+    queue.pop_front();
+    return front;
+}
+
+// RFC 8839 §5.4
+bool well_formed(const Credentials& credentials) {
+    const auto& [ufrag, pwd] = credentials;
+    return ufrag.size() >= 4 && ufrag.size() <= 256 && pwd.size() >= 22 && pwd.size() <= 256;
+}
+
+}  // namespace
+
+Agent::Impl::Impl(Config config, Rng& rng)
+    : config_(std::move(config)), rng_(&rng), role_(config_.role), tie_breaker_(rng.u64()), checklist_(config_.role) {}
+
+void Agent::Impl::set_remote_credentials(Credentials remote) {
+    if (well_formed(remote)) {
+        remote_ = std::move(remote);
+    }
+}
+
+void Agent::Impl::add_local_candidate(const net::Candidate& candidate, TimePoint now) {
+    if (phase_ != Phase::over && checklist_.add_local(candidate)) {
+        new_pairs(now);
+    }
+}
+
+void Agent::Impl::add_remote_candidate(const net::Candidate& candidate, TimePoint now) {
+    if (phase_ != Phase::over && checklist_.add_remote(candidate)) {
+        new_pairs(now);
+    }
+}
+
+void Agent::Impl::new_pairs(TimePoint now) {
+    extend_checks(now);
+    advance(now);
+}
+
+void Agent::Impl::end_of_remote_candidates(TimePoint now) {
+    remote_complete_ = true;
+    advance(now);
+}
+
+void Agent::Impl::start(TimePoint now) {
+    if (phase_ != Phase::idle) {
+        return;
+    }
+    phase_ = Phase::running;
+    next_slot_ = now;
+    give_up_at_ = now + config_.patience;
+    advance(now);
+}
+
+void Agent::Impl::close() {
+    phase_ = Phase::over;
+    transmits_.clear();
+    events_.clear();
+}
+
+bool Agent::Impl::handle_datagram(const net::PathAddresses& path, ByteView payload, TimePoint now) {
+    if (!stun::is_stun(payload)) {
+        return false;
+    }
+    if (phase_ == Phase::over) {
+        return true;
+    }
+    const auto message = parse_binding(payload);
+    const auto ours = checklist_.canonical(path);
+    if (!message || !ours) {
+        return true;
+    }
+    switch (message->message_class()) {
+        case stun::MessageClass::request:
+            handle_request(*ours, *message, now);
+            break;
+        case stun::MessageClass::success:
+        case stun::MessageClass::error:
+            handle_response(*ours, *message, now);
+            break;
+        case stun::MessageClass::indication:
+            break;  // RFC 8445 §11: a keepalive asks for nothing
+    }
+    advance(now);
+    return true;
+}
+
+void Agent::Impl::advance(TimePoint now) {
+    if (phase_ != Phase::running) {
+        return;
+    }
+    expire_transactions(now);
+    tend_consent(now);
+    finish_checks(now);
+    consider_nomination(now);
+    fail_if_hopeless();
+    if (give_up_at_ && now >= *give_up_at_) {
+        give_up();
+    }
+    if (phase_ == Phase::running && now >= next_slot_ && send_one(now)) {
+        next_slot_ = now + config_.pacing;
+    }
+}
+
+void Agent::Impl::fail_if_hopeless() {
+    // RFC 8445 §8.2: Failed at once when nothing is left to try and nothing more is to come. Without any pair the other
+    // side's checks may still reveal one, so then the patience is waited out (RFC 8863 §4).
+    if (give_up_at_ && remote_complete_ && !checklist_.has_triggered() && checklist_.all_failed()) {
+        give_up();
+    }
+}
+
+void Agent::Impl::give_up() {
+    phase_ = Phase::over;
+    transmits_.clear();
+    give_up_at_.reset();
+    events_.emplace_back(
+        Failed{.pairs = pairs_checked_, .remote_candidates = checklist_.remotes(), .heard_anything = heard_anything_});
+}
+
+void Agent::Impl::transmit(const net::PathAddresses& path, Bytes payload) {
+    if (transmits_.size() < kMaxTransmits) {
+        transmits_.push_back({.path = path, .payload = std::move(payload)});
+    }
+}
+
+std::optional<net::Transmit> Agent::Impl::poll_transmit() {
+    return take(transmits_);
+}
+
+std::optional<Event> Agent::Impl::poll_event() {
+    return take(events_);
+}
+
+std::optional<TimePoint> Agent::Impl::next_timeout() const {
+    if (phase_ != Phase::running) {
+        return std::nullopt;
+    }
+    auto next = earliest(give_up_at_, checks_end_);
+    next = earliest(next, consent_.next_timeout());
+    next = earliest(next, nomination_due());
+    next = earliest(next, transactions_.next_expiry());
+    if (remote_ && (checklist_.has_triggered() || checklist_.has_ordinary())) {
+        next = earliest(next, next_slot_);
+    }
+    if (const auto due = transactions_.next_due()) {
+        next = earliest(next, std::max(*due, next_slot_));
+    }
+    return next;
+}
+
+std::optional<PairInfo> Agent::Impl::selected() const {
+    const auto* pair = selected_ ? checklist_.find(*selected_) : nullptr;
+    return pair == nullptr ? std::nullopt : std::optional{checklist_.describe(*pair)};
+}
+
+Agent::Agent(Config config, Rng& rng) : impl_(std::make_unique<Impl>(std::move(config), rng)) {}
+
+Agent::Agent(Agent&&) noexcept = default;
+Agent& Agent::operator=(Agent&&) noexcept = default;
+Agent::~Agent() = default;
+
+const Credentials& Agent::local_credentials() const {
+    return impl_->local_credentials();
+}
+
+void Agent::set_remote_credentials(Credentials remote) {
+    impl_->set_remote_credentials(std::move(remote));
+}
+
+void Agent::add_local_candidate(const net::Candidate& candidate, TimePoint now) {
+    impl_->add_local_candidate(candidate, now);
+}
+
+void Agent::add_remote_candidate(const net::Candidate& candidate, TimePoint now) {
+    impl_->add_remote_candidate(candidate, now);
+}
+
+void Agent::end_of_remote_candidates(TimePoint now) {
+    impl_->end_of_remote_candidates(now);
+}
+
+void Agent::start(TimePoint now) {
+    impl_->start(now);
+}
+
+void Agent::close() {
+    impl_->close();
+}
+
+bool Agent::handle_datagram(const net::PathAddresses& path, ByteView payload, TimePoint now) {
+    return impl_->handle_datagram(path, payload, now);
+}
+
+void Agent::handle_timeout(TimePoint now) {
+    impl_->handle_timeout(now);
+}
+
+std::optional<net::Transmit> Agent::poll_transmit() {
+    return impl_->poll_transmit();
+}
+
+std::optional<Event> Agent::poll_event() {
+    return impl_->poll_event();
+}
+
+std::optional<TimePoint> Agent::next_timeout() const {
+    return impl_->next_timeout();
+}
+
+Role Agent::role() const {
+    return impl_->role();
+}
+
+std::optional<PairInfo> Agent::selected() const {
+    return impl_->selected();
+}
+
+}  // namespace pinhole::ice

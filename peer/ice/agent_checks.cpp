@@ -1,0 +1,160 @@
+// Our own connectivity checks: RFC 8445 §6.1.4 (scheduling), §7.2 (client).
+#include "common/stun/integrity.hpp"
+#include "peer/ice/agent_impl.hpp"
+#include "peer/ice/messages.hpp"
+
+#include <utility>
+
+namespace pinhole::ice {
+
+// Every slot of Ta carries at most one packet: a triggered check or nomination first, then a retransmission that is due
+// and an ordinary check in turns, so that neither starves the other. Answers and consent are not paced.
+bool Agent::Impl::send_one(TimePoint now) {
+    if (!remote_) {
+        return false;
+    }
+    if (auto* triggered = checklist_.pop_triggered()) {
+        start_check(*triggered, now);
+        return true;
+    }
+    auto* repeated = transactions_.due(now);
+    if (repeated != nullptr && (ordinary_last_ || !checklist_.has_ordinary())) {
+        ordinary_last_ = false;
+        transmit(repeated->path, repeated->message);
+        Transactions::resent(*repeated, now);
+        return true;
+    }
+    if (auto* ordinary = checklist_.next_ordinary()) {
+        ordinary_last_ = true;
+        start_check(*ordinary, now);
+        return true;
+    }
+    return false;
+}
+
+void Agent::Impl::start_check(Pair& pair, TimePoint now) {
+    transactions_.cancel(pair.path);
+    if (!pair.valid()) {
+        pair.state = PairState::in_progress;
+    }
+    if (!std::exchange(pair.checked, true)) {
+        ++pairs_checked_;
+    }
+    send_request({.path = pair.path,
+                  .nominating = role_ == Role::controlling && pair.nominate,
+                  .priority = reflexive_priority(pair.local_priority)},
+                 now);
+}
+
+void Agent::Impl::send_request(Transaction transaction, TimePoint now) {
+    transaction.id = stun::TransactionId::generate(*rng_);
+    transaction.role = role_;
+    // RFC 8445 §7.2.2: the username that the other side expects, and its password.
+    transaction.message = build_check({.id = transaction.id,
+                                       .username = remote_->ufrag + ':' + config_.local.ufrag,
+                                       .priority = transaction.priority,
+                                       .role = role_,
+                                       .tie_breaker = tie_breaker_,
+                                       .use_candidate = transaction.nominating},
+                                      remote_->pwd);
+    transmit(transaction.path, transaction.message);
+    transactions_.add(std::move(transaction), now);
+}
+
+void Agent::Impl::handle_response(const net::PathAddresses& path, const stun::MessageView& message, TimePoint now) {
+    const auto* known = transactions_.find(message.transaction_id());
+    if (known == nullptr || !remote_ || !stun::verify_integrity(message, stun::short_term_key(remote_->pwd))) {
+        return;
+    }
+    const Transaction asked = *known;
+    transactions_.erase(asked.id);
+    const auto mapped = message.xor_mapped_address();
+    const bool success = message.message_class() == stun::MessageClass::success;
+    // RFC 8445 §7.2.5.2.1: the answer must come from where the question went.
+    if (path != asked.path || !message.unknown_required().empty() || (success && !mapped)) {
+        fail_pair(asked);
+        return;
+    }
+    if (success) {
+        consent_.refresh(path, now);
+        handle_success(asked, *mapped, now);
+        return;
+    }
+    const auto error = message.error_code();
+    if (error && error->code == kRoleConflict) {
+        handle_conflict(asked, now);
+    } else {
+        fail_pair(asked);
+    }
+}
+
+// RFC 8445 §7.2.5.3
+void Agent::Impl::handle_success(const Transaction& asked, const net::Endpoint& mapped, TimePoint now) {
+    auto* pair = checklist_.find(asked.path);
+    if (pair == nullptr || asked.kind == Transaction::Kind::consent) {
+        return;
+    }
+    // A nomination under way goes on: the answer to an earlier plain check does not stand for it.
+    transactions_.cancel_plain(asked.path);
+    pair->rtt = now - asked.sent_at;
+    pair->local_type = checklist_.learn_local(mapped, asked.path.local, asked.priority);
+    const bool already_valid = pair->valid();
+    pair->state = PairState::succeeded;
+    checklist_.thaw(pair->foundation);
+    if (!already_valid) {
+        give_up_at_.reset();
+        if (!nominate_at_) {
+            nominate_at_ = now + 100ms + pair->rtt;
+        }
+        events_.emplace_back(Validated{.pair = checklist_.describe(*pair)});
+    }
+    // RFC 8445 §7.2.5.3.4 and §7.3.1.5
+    const bool ours = role_ == Role::controlling && asked.nominating && nominated_ == pair->path;
+    if (ours || (role_ == Role::controlled && pair->peer_nominated)) {
+        pair->nominate = false;
+        pair->peer_nominated = false;
+        select(*pair, now);
+    }
+}
+
+// RFC 8445 §7.2.5.1
+void Agent::Impl::handle_conflict(const Transaction& asked, TimePoint now) {
+    if (asked.role == role_) {
+        switch_role(role_ == Role::controlling ? Role::controlled : Role::controlling);
+        tie_breaker_ = rng_->u64();  // §7.1.3
+    }
+    auto* pair = checklist_.find(asked.path);
+    if (pair != nullptr && asked.kind == Transaction::Kind::check && !pair->valid()) {
+        checklist_.trigger(*pair);
+        extend_checks(now);
+    }
+}
+
+void Agent::Impl::switch_role(Role role) {
+    role_ = role;
+    checklist_.set_role(role);
+    nominated_ = role == Role::controlling ? selected_ : std::nullopt;
+}
+
+void Agent::Impl::expire_transactions(TimePoint now) {
+    while (const auto expired = transactions_.expire(now)) {
+        fail_pair(*expired);
+    }
+}
+
+void Agent::Impl::fail_pair(const Transaction& asked) {
+    auto* pair = checklist_.find(asked.path);
+    // The answer to a nomination decides about a valid pair; the remains of an earlier check do not.
+    if (pair == nullptr || asked.kind == Transaction::Kind::consent || asked.cancelled ||
+        (pair->valid() && !asked.nominating)) {
+        return;
+    }
+    transactions_.cancel(asked.path);
+    pair->state = PairState::failed;
+    pair->nominate = false;
+    if (nominated_ == asked.path) {
+        nominated_ = selected_ == asked.path ? std::nullopt : selected_;
+    }
+}
+
+}  // namespace pinhole::ice

@@ -1,0 +1,104 @@
+// The agent's state, shared by its parts: agent.cpp (inputs, outputs, time), agent_checks.cpp (our checks and their
+// answers), agent_requests.cpp (checks of the other side), agent_nomination.cpp (which pair carries data, and consent
+// for it).
+#pragma once
+
+#include "common/stun/message.hpp"
+#include "peer/ice/agent.hpp"
+#include "peer/ice/checklist.hpp"
+#include "peer/ice/consent.hpp"
+#include "peer/ice/transactions.hpp"
+
+#include <deque>
+#include <optional>
+
+namespace pinhole::ice {
+
+class Agent::Impl {
+  public:
+    Impl(Config config, Rng& rng);
+
+    void set_remote_credentials(Credentials remote);
+    void add_local_candidate(const net::Candidate& candidate, TimePoint now);
+    void add_remote_candidate(const net::Candidate& candidate, TimePoint now);
+    void end_of_remote_candidates(TimePoint now);
+    void start(TimePoint now);
+    void close();
+    bool handle_datagram(const net::PathAddresses& path, ByteView payload, TimePoint now);
+
+    void handle_timeout(TimePoint now) { advance(now); }
+
+    [[nodiscard]] std::optional<net::Transmit> poll_transmit();
+    [[nodiscard]] std::optional<Event> poll_event();
+    [[nodiscard]] std::optional<TimePoint> next_timeout() const;
+
+    [[nodiscard]] const Credentials& local_credentials() const { return config_.local; }
+
+    [[nodiscard]] Role role() const { return role_; }
+
+    [[nodiscard]] std::optional<PairInfo> selected() const;
+
+  private:
+    enum class Phase : std::uint8_t { idle, running, over };
+
+    // agent.cpp
+    /// Whatever time asks for: at most one check is sent, so that each has a pacing slot of its own.
+    void advance(TimePoint now);
+    void transmit(const net::PathAddresses& path, Bytes payload);
+    void fail_if_hopeless();
+    void give_up();
+    void new_pairs(TimePoint now);
+
+    // agent_checks.cpp
+    bool send_one(TimePoint now);
+    void start_check(Pair& pair, TimePoint now);
+    void send_request(Transaction transaction, TimePoint now);
+    void handle_response(const net::PathAddresses& path, const stun::MessageView& message, TimePoint now);
+    void handle_success(const Transaction& asked, const net::Endpoint& mapped, TimePoint now);
+    void handle_conflict(const Transaction& asked, TimePoint now);
+    void expire_transactions(TimePoint now);
+    void fail_pair(const Transaction& asked);
+    void switch_role(Role role);
+
+    // agent_requests.cpp
+    void handle_request(const net::PathAddresses& path, const stun::MessageView& message, TimePoint now);
+    [[nodiscard]] bool authentic(const stun::MessageView& request) const;
+    /// False if the conflict was answered with 487 and the request is done with.
+    [[nodiscard]] bool settle_roles(const net::PathAddresses& path, const stun::MessageView& request);
+
+    // agent_nomination.cpp
+    void consider_nomination(TimePoint now);
+    void nominate(Pair& pair);
+    [[nodiscard]] std::optional<TimePoint> nomination_due() const;
+    void select(Pair& pair, TimePoint now);
+    void tend_consent(TimePoint now);
+    void lose_consent();
+    void extend_checks(TimePoint now);
+    void finish_checks(TimePoint now);
+
+    Config config_;
+    Rng* rng_;
+    Role role_;
+    std::uint64_t tie_breaker_;
+    std::optional<Credentials> remote_;
+    Checklist checklist_;
+    Transactions transactions_;
+    Consent consent_;
+
+    Phase phase_ = Phase::idle;
+    bool remote_complete_ = false;
+    bool heard_anything_ = false;
+    bool ordinary_last_ = false;  ///< so that retransmissions and new checks take turns
+    std::size_t pairs_checked_ = 0;
+    TimePoint next_slot_{};
+    std::optional<TimePoint> give_up_at_;
+    std::optional<TimePoint> nominate_at_;
+    std::optional<TimePoint> checks_end_;
+    std::optional<net::PathAddresses> nominated_;  ///< controlling: under way or done
+    std::optional<net::PathAddresses> selected_;
+
+    std::deque<net::Transmit> transmits_;
+    std::deque<Event> events_;
+};
+
+}  // namespace pinhole::ice
