@@ -180,14 +180,28 @@ Result<Database> Database::open(const std::string& path) {
         return fail(Errc::cannot_open, path);
     }
     sqlite3_busy_timeout(handle, kBusyTimeoutMs);
-    // WAL: readers and one writer do not wait for each other; with it, NORMAL never damages the database, and a power
-    // cut loses at most the last moments.
-    const auto ready =
-        database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;");
+    auto ready = database.use_wal();
+    if (ready) {
+        ready = database.execute("PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;");
+    }
     if (!ready) {
         return fail(ready.error().code, path);
     }
     return database;
+}
+
+/// WAL: readers and one writer do not wait for each other; with it, synchronous NORMAL never damages the database, and
+/// a power cut loses at most the last moments. SQLite does not wait for locks while it changes the mode, which happens
+/// once in the life of the file, so the waiting is done here.
+Status Database::use_wal() {
+    constexpr int kPauseMs = 10;
+    for (int waited = 0;; waited += kPauseMs) {
+        auto done = execute("PRAGMA journal_mode = WAL");
+        if (done || done.error().code != Errc::busy || waited >= kBusyTimeoutMs) {
+            return done;
+        }
+        sqlite3_sleep(kPauseMs);
+    }
 }
 
 Result<Statement> Database::prepare(std::string_view sql) {

@@ -91,6 +91,7 @@ class Database {
 
     explicit Database(sqlite3* database) : database_(database) {}
 
+    [[nodiscard]] Status use_wal();
     [[nodiscard]] Result<std::int64_t> schema_version();
     [[nodiscard]] Status migrate_once(std::span<const std::string_view> steps);
 
