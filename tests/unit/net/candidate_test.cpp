@@ -1,0 +1,36 @@
+#include "common/net/candidate.hpp"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace pinhole::net {
+namespace {
+
+// RFC 8445 §5.1.2.1: 2^24 * type + 2^8 * local + (256 - component).
+TEST(CandidatePriority, FollowsTheFormula) {
+    EXPECT_EQ(candidate_priority(CandidateType::host, 65535), 2130706431U);
+    EXPECT_EQ(candidate_priority(CandidateType::server_reflexive, 65535), 1694498815U);
+    EXPECT_EQ(candidate_priority(CandidateType::peer_reflexive, 65535), 1862270975U);
+    EXPECT_EQ(candidate_priority(CandidateType::relayed, 65535), 16777215U);
+    EXPECT_EQ(candidate_priority(CandidateType::host, 0), 126U << 24 | 255U);
+}
+
+TEST(CandidatePriority, PutsTheTypeBeforeThePreference) {
+    EXPECT_GT(candidate_priority(CandidateType::host, 0), candidate_priority(CandidateType::peer_reflexive, 65535));
+    EXPECT_GT(candidate_priority(CandidateType::peer_reflexive, 0),
+              candidate_priority(CandidateType::server_reflexive, 65535));
+    EXPECT_GT(candidate_priority(CandidateType::server_reflexive, 0),
+              candidate_priority(CandidateType::relayed, 65535));
+    EXPECT_GT(candidate_priority(CandidateType::host, 2), candidate_priority(CandidateType::host, 1));
+}
+
+TEST(CandidateType, IsNamedAsInSdp) {
+    EXPECT_EQ(std::string{name(CandidateType::host)}, "host");
+    EXPECT_EQ(std::string{name(CandidateType::server_reflexive)}, "srflx");
+    EXPECT_EQ(std::string{name(CandidateType::peer_reflexive)}, "prflx");
+    EXPECT_EQ(std::string{name(CandidateType::relayed)}, "relay");
+}
+
+}  // namespace
+}  // namespace pinhole::net
