@@ -95,7 +95,7 @@ void put(const TransferStored&, pb::PeerMessage& to) {
 
 void put(const TransferAbort& from, pb::PeerMessage& to) {
     to.mutable_abort()->set_reason(static_cast<pb::AbortReason>(from.reason));
-    // The field is a Protobuf string, which must be UTF-8; a file name need not be, and may be cut in the middle.
+    // A file name need not be UTF-8, and the cut may be within a character.
     auto detail = printable(from.detail).substr(0, kMaxDetail);
     while (!is_utf8(detail)) {
         detail.pop_back();

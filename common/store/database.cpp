@@ -1,6 +1,7 @@
 #include "common/store/database.hpp"
 
 #include <cerrno>
+#include <tuple>
 #include <utility>
 
 #include <fcntl.h>

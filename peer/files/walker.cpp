@@ -9,6 +9,7 @@
 #include <climits>
 #include <cstdlib>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include <fcntl.h>

@@ -1,6 +1,8 @@
 // What goes wrong in the middle, and what is left on the disk then: nothing under a final name that is not complete.
 #include "tests/unit/files/disk_fixture.hpp"
 
+#include <tuple>
+
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
