@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What CI checks besides the tests: formatting, the layers, scripts, traces of a machine, clang-tidy.
 #   --no-tidy   everything that takes seconds
-# clang-tidy remembers files that are clean (in build/tidy) and gets TIDY_SECONDS (default 300) for the rest, cores
-# first; what it did not reach is listed, and is looked at by the next run.
+# clang-tidy remembers files that are clean (in build/tidy) and gets TIDY_SECONDS (default 300) for the rest,
+# newest first; what it did not reach is listed, and is looked at by the next run.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -43,7 +43,7 @@ if git grep -nIE "$traces" -- . ':!tests/fuzz/corpus'; then
 fi
 
 if [ "${1:-}" != --no-tidy ]; then
-    [ -f build/release/compile_commands.json ] || build release
+    build release  # clang-tidy needs the generated headers and the compile commands
     say "clang-tidy"
     python3 scripts/tidy.py build/release --jobs "$jobs" --seconds "${TIDY_SECONDS:-300}" || fail "clang-tidy"
 fi

@@ -16,9 +16,6 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CACHE = ROOT / "build" / "tidy"
-# Where a bug costs most comes first.
-ORDER = ("rendezvous/core", "peer/transport", "peer/ice", "peer/session", "common/stun", "common/signaling", "common",
-         "peer/files", "peer", "rendezvous", "tests")
 
 
 def sources(build):
@@ -28,9 +25,15 @@ def sources(build):
             yield path, entry
 
 
-def rank(path):
-    name = str(path.relative_to(ROOT))
-    return next((index for index, folder in enumerate(ORDER) if name.startswith(folder + "/")), len(ORDER)), name
+def newest_first():
+    """Paths in the order of their last change: what was just written is what nobody has looked at."""
+    uncommitted = git("diff", "--name-only", "HEAD")
+    committed = git("log", "--name-only", "--format=")
+    return {ROOT / name: index for index, name in reversed(list(enumerate([*uncommitted, *committed])))}
+
+
+def git(*arguments):
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.split("\n")
 
 
 def fingerprint(entry):
@@ -67,7 +70,8 @@ def main():
     CACHE.mkdir(parents=True, exist_ok=True)
     build = options.build.resolve()
     deadline = time.monotonic() + options.seconds
-    todo = sorted(dict(sources(build)).items(), key=lambda item: rank(item[0]))
+    age = newest_first()
+    todo = sorted(dict(sources(build)).items(), key=lambda item: (age.get(item[0], len(age)), item[0]))
 
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         complaints = list(pool.map(lambda item: check(*item, build, deadline), todo))
