@@ -63,10 +63,11 @@ std::expected<std::uint64_t, Violation> ReceiveStream::on_reset(std::uint64_t co
     if (final_size < highest_ || (final_size_ && *final_size_ != final_size)) {
         return std::unexpected(Violation{CloseReason::protocol_violation, "final size changed"});
     }
+    const bool complete = all_read();
     const auto advanced = final_size - highest_;
     highest_ = final_size;
     final_size_ = final_size;
-    if (!reset_code_ && base_ != final_size) {
+    if (!reset_code_ && !complete) {
         reset_code_ = code;
     }
     return advanced;

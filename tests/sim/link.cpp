@@ -42,6 +42,9 @@ void Link::send(Datagram datagram, TimePoint now) {
     if (config_.strip_ecn) {
         datagram.ecn = net::Ecn::not_ect;
     }
+    if (config_.mark && datagram.ecn == net::Ecn::ect0) {
+        datagram.ecn = net::Ecn::ce;
+    }
     if (chance(config_.duplicate)) {
         deliver(datagram, departure + up_to(config_.reorder_delay));
     }

@@ -35,6 +35,8 @@ struct LinkConfig {
     /// UDP payload that fits; larger ones vanish without a word.
     std::size_t mtu = 1472;
     bool strip_ecn = false;
+    /// A router in trouble: every ECN-capable packet is marked as having met congestion.
+    bool mark = false;
 };
 
 struct Datagram {

@@ -1,5 +1,7 @@
 #include "tests/sim/pair.hpp"
 
+#include "peer/transport/packet.hpp"
+
 #include <utility>
 
 namespace pinhole::sim {
@@ -57,6 +59,18 @@ bool Pair::run(const std::function<bool()>& done, Duration limit) {
 
 void Pair::run_for(Duration time) {
     run([] { return false; }, time);
+}
+
+Bytes Pair::craft(std::uint64_t number, ByteView frames, bool from_a) {
+    Bytes packet(transport::kPacketOverhead + frames.size());
+    transport::write_header(
+        {.connection_id = from_a ? kConnectionB : kConnectionA, .truncated_number = static_cast<std::uint32_t>(number)},
+        packet);
+    std::ranges::copy(frames, packet.begin() + transport::kHeaderSize);
+    crypto::make_aead(crypto::Cipher::chacha20_poly1305, key(from_a ? 1 : 2))
+        ->seal(number, ByteView{packet}.first(transport::kHeaderSize),
+               ByteSpan{packet}.subspan(transport::kHeaderSize));
+    return packet;
 }
 
 void Pair::settle() {
@@ -119,10 +133,14 @@ void Pair::turn(Peer& peer, bool is_a) {
 }
 
 void Pair::transmit(const transport::TransmitBatch& batch, bool is_a) {
+    if (on_batch) {
+        on_batch(is_a, batch);
+    }
     for (std::size_t at = 0; at < batch.size; at += batch.segment_size) {
         const auto payload = ByteView{batch_}.subspan(at, std::min(batch.segment_size, batch.size - at));
         note(is_a, payload);
-        if (wiretap && !wiretap(is_a, payload)) {
+        const bool cut = dead && (batch.path.remote == *dead || batch.path.local == *dead);
+        if (cut || (wiretap && !wiretap(is_a, payload))) {
             continue;
         }
         // Who receives it sees the addresses turned around, and the NAT's instead of the first end's.

@@ -35,7 +35,9 @@ class Pair {
 
     /// A datagram of the attacker's to the second end (or the first), seen as coming from `source`.
     void inject(Bytes payload, const net::Endpoint& source, bool to_b = true);
-    /// Gives the second end's application and sockets a turn, after something was done to it from outside.
+    /// A packet with these frames as the first end (or the second) would seal it, under a number far ahead of its own.
+    [[nodiscard]] static Bytes craft(std::uint64_t number, ByteView frames, bool from_a = true);
+    /// Gives both applications and sockets a turn, after something was done to them from outside.
     void settle();
 
     [[nodiscard]] TimePoint now() const { return now_; }
@@ -66,6 +68,9 @@ class Pair {
     Peer b;
     /// Sees each datagram before the link; false drops it.
     std::function<bool(bool from_a, ByteView)> wiretap;
+    std::function<void(bool from_a, const transport::TransmitBatch&)> on_batch;
+    /// An address of the second end that nothing reaches or leaves.
+    std::optional<net::Endpoint> dead;
 
   private:
     bool step(TimePoint limit);

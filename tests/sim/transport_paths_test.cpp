@@ -1,0 +1,184 @@
+// Addresses and sizes that change under a running transfer.
+#include "tests/sim/pair.hpp"
+
+#include <gtest/gtest.h>
+
+namespace pinhole::sim {
+namespace {
+
+constexpr double kMegabit = 125'000;
+
+PairConfig both_ways(Duration delay, double bytes_per_second = 0, std::uint64_t seed = 1) {
+    const LinkConfig link{.delay = delay, .bytes_per_second = bytes_per_second};
+    return {.to_b = link, .to_a = link, .a = {}, .b = {}, .seed = seed};
+}
+
+net::Endpoint endpoint(const char* text) {
+    return *net::Endpoint::parse(text);
+}
+
+TEST(TransportPaths, MtuIsDiscoveredUpToWhatThePathCarries) {
+    for (const auto& [carries, found] : {std::pair{1472U, 1472U}, {1450U, 1400U}, {1399U, 1280U}, {1279U, 1200U}}) {
+        auto config = both_ways(20ms);
+        config.to_b.mtu = carries;
+        Pair pair{config};
+        pair.a.send(2'000'000);
+        pair.run_for(3s);
+        EXPECT_EQ(pair.a.connection.path_stats().mtu, found);
+        EXPECT_EQ(pair.a.connection.stats().packets_lost, 0U) << "lost probes are not losses";
+        EXPECT_TRUE(pair.b.received(1, 2'000'000));
+    }
+}
+
+TEST(TransportPaths, MtuBlackHoleIsLeft) {
+    Pair pair{both_ways(20ms, 20 * kMegabit)};
+    pair.a.send(10'000'000);
+    pair.run_for(1s);
+    ASSERT_EQ(pair.a.connection.path_stats().mtu, 1472U);
+    pair.to_b.config().mtu = 1250;
+    ASSERT_TRUE(pair.run([&] { return pair.a.all_sent(); }, 10s));
+    EXPECT_EQ(pair.a.connection.path_stats().mtu, 1200U);
+    EXPECT_TRUE(pair.b.received(1, 10'000'000));
+}
+
+TEST(TransportPaths, SizeRefusedByTheKernelIsNotUsedAgain) {
+    Pair pair{both_ways(20ms)};
+    pair.a.send(20'000'000);
+    pair.run_for(500ms);
+    ASSERT_EQ(pair.a.connection.path_stats().mtu, 1472U);
+    pair.to_b.config().mtu = 1420;
+    pair.a.connection.handle_mtu_exceeded(1472, pair.now());
+    EXPECT_EQ(pair.a.connection.path_stats().mtu, 1400U);
+    ASSERT_TRUE(pair.run([&] { return pair.a.all_sent(); }, 10s));
+    EXPECT_TRUE(pair.b.received(1, 20'000'000));
+}
+
+TEST(TransportPaths, NatRebindingUnderLoadKeepsTheWindow) {
+    Pair pair{both_ways(20ms, 20 * kMegabit)};
+    pair.a.send(10'000'000);
+    pair.run_for(1s);
+    pair.rebind(endpoint("198.51.100.1:4999"));
+    pair.run_for(300ms);
+    ASSERT_EQ(pair.b.count<transport::PathChanged>(), 1U);
+    const auto* change = pair.b.last<transport::PathChanged>();
+    EXPECT_EQ(change->reason, "peer address changed");
+    EXPECT_EQ(change->addresses.remote, endpoint("198.51.100.1:4999"));
+    ASSERT_TRUE(pair.run([&] { return pair.a.all_sent(); }, 10s));
+    EXPECT_TRUE(pair.b.received(1, 10'000'000));
+    EXPECT_LE(seconds(pair.elapsed()), 6.0);
+}
+
+TEST(TransportPaths, SenderBehindTheNewAddressIsFollowed) {
+    // The second end sends; only acknowledgements come from the address that changes.
+    Pair pair{both_ways(20ms, 20 * kMegabit)};
+    pair.b.send(10'000'000);
+    pair.run_for(1s);
+    pair.rebind(endpoint("198.51.100.77:1234"));
+    ASSERT_TRUE(pair.run([&] { return pair.b.all_sent(); }, 15s));
+    EXPECT_TRUE(pair.a.received(1, 10'000'000));
+    EXPECT_EQ(pair.b.count<transport::PathChanged>(), 1U);
+}
+
+TEST(TransportPaths, RebindingAgainAndAgainWithLoss) {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        SCOPED_TRACE(seed);
+        auto config = both_ways(20ms, 20 * kMegabit, seed);
+        config.to_b.loss = config.to_a.loss = 0.03;
+        Pair pair{config};
+        pair.a.send(3'000'000);
+        pair.b.send(3'000'000);
+        for (std::uint16_t port = 5000; port < 5010; ++port) {
+            pair.run_for(500ms);
+            pair.rebind({.address = Pair::address_a().address, .port = port});
+        }
+        ASSERT_TRUE(pair.run([&] { return pair.a.all_sent() && pair.b.all_sent(); }, 60s));
+        EXPECT_TRUE(pair.b.received(1, 3'000'000));
+        EXPECT_TRUE(pair.a.received(1, 3'000'000));
+    }
+}
+
+TEST(TransportPaths, CopiedPacketFromElsewhereMovesNothingAndIsNotAmplified) {
+    Pair pair{both_ways(20ms)};
+    pair.run_for(1s);
+    const auto attacker = endpoint("192.0.2.66:666");
+    std::size_t sent_there = 0;
+    Bytes stolen;
+    pair.wiretap = [&](bool from_a, ByteView payload) {
+        if (from_a && stolen.empty()) {
+            stolen = to_bytes(payload);
+            return false;  // the attacker is faster than the original
+        }
+        return true;
+    };
+    pair.on_batch = [&](bool from_a, const transport::TransmitBatch& batch) {
+        sent_there += !from_a && batch.path.remote == attacker ? batch.size : 0;
+    };
+    pair.a.send(300);
+    pair.settle();
+    ASSERT_FALSE(stolen.empty());
+    const auto size = stolen.size();
+    pair.inject(std::move(stolen), attacker);
+    pair.run_for(10s);
+    EXPECT_GT(sent_there, 0U);
+    EXPECT_LE(sent_there, 3 * size);
+    EXPECT_EQ(pair.b.count<transport::PathChanged>(), 0U);
+    EXPECT_TRUE(pair.b.received(1, 300));
+}
+
+TEST(TransportPaths, DataMovesToABetterPathWithoutLoss) {
+    Pair pair{both_ways(20ms, 20 * kMegabit)};
+    pair.a.send(5'000'000);
+    pair.run_for(500ms);
+    const auto second = endpoint("203.0.113.2:6000");
+    const auto path = pair.a.connection.add_path({.local = Pair::address_a(), .remote = second}, pair.now());
+    pair.b.connection.add_path({.local = second, .remote = Pair::address_a()}, pair.now());
+    pair.a.connection.use_path(path, "shorter", pair.now());
+    ASSERT_TRUE(pair.run([&] { return pair.a.all_sent(); }, 10s));
+    EXPECT_TRUE(pair.b.received(1, 5'000'000));
+    EXPECT_EQ(pair.a.connection.active_path(), path);
+    EXPECT_EQ(pair.a.last<transport::PathChanged>()->reason, "shorter");
+}
+
+TEST(TransportPaths, SilentPathIsLeftWithinThreeProbeTimeouts) {
+    Pair pair{both_ways(20ms, 20 * kMegabit)};
+    const auto second = endpoint("203.0.113.2:6000");
+    pair.a.connection.add_path({.local = Pair::address_a(), .remote = second}, pair.now());
+    pair.b.connection.add_path({.local = second, .remote = Pair::address_a()}, pair.now());
+    pair.a.send(5'000'000);
+    pair.run_for(500ms);
+    pair.dead = Pair::address_b();
+    ASSERT_TRUE(pair.run([&] { return pair.a.count<transport::PathChanged>() == 1; }, 2s));
+    ASSERT_TRUE(pair.run([&] { return pair.a.all_sent(); }, 10s));
+    EXPECT_TRUE(pair.b.received(1, 5'000'000));
+}
+
+TEST(TransportPaths, RemovedPathGivesItsDataToTheOther) {
+    Pair pair{both_ways(20ms, 20 * kMegabit)};
+    const auto first = *pair.a.connection.active_path();
+    const auto second = endpoint("203.0.113.2:6000");
+    pair.a.connection.add_path({.local = Pair::address_a(), .remote = second}, pair.now());
+    pair.b.connection.add_path({.local = second, .remote = Pair::address_a()}, pair.now());
+    pair.a.send(5'000'000);
+    pair.run_for(500ms);
+    pair.dead = Pair::address_b();
+    pair.a.connection.remove_path(first, pair.now());
+    ASSERT_TRUE(pair.run([&] { return pair.a.all_sent(); }, 10s));
+    EXPECT_TRUE(pair.b.received(1, 5'000'000));
+}
+
+TEST(TransportPaths, WithoutAPathNothingIsSentAndTheRestFollowsWhenOneComes) {
+    Pair pair{both_ways(20ms)};
+    const auto first = *pair.a.connection.active_path();
+    pair.a.send(100'000);
+    pair.to_a.set_up(false);
+    pair.a.connection.remove_path(first, pair.now());
+    pair.run_for(5s);
+    EXPECT_FALSE(pair.a.connection.active_path());
+    pair.to_a.set_up(true);
+    pair.a.connection.add_path({.local = Pair::address_a(), .remote = Pair::address_b()}, pair.now());
+    ASSERT_TRUE(pair.run([&] { return pair.a.all_sent(); }, 5s));
+    EXPECT_TRUE(pair.b.received(1, 100'000));
+}
+
+}  // namespace
+}  // namespace pinhole::sim
