@@ -235,7 +235,8 @@ Status SecureLink::send(ByteView plaintext) {
     if (state.output.size() + kHeader + size > limits::kMaxSignalingBacklog) {
         return state.fail_with(LinkErrc::backlog);
     }
-    const auto frame = ByteSpan{state.output}.subspan(state.append_header(size), size);
+    const auto start = state.append_header(size);
+    const auto frame = ByteSpan{state.output}.subspan(start);
     std::ranges::copy(plaintext, frame.begin());
     state.send->seal(state.send_counter++, {}, frame);
     return {};
