@@ -92,7 +92,7 @@ Failure explain(const Error& error, const std::string& peer) {
     }
     if (error.code == peer_store::make_error_code(peer_store::Errc::unknown_contact)) {
         return {Exit::peer_unknown, "unknown-contact", error.message(),
-                "list the contacts with pinhole contacts list, add one with pinhole contacts add NAME ID"};
+                "add it with pinhole contacts add NAME ID"};
     }
     return {Exit::failure, "failed", error.message(), ""};
 }
