@@ -1,0 +1,157 @@
+#include "peer/transport/ecn.hpp"
+#include "peer/transport/mtu_discovery.hpp"
+#include "peer/transport/path.hpp"
+#include "peer/transport/repeater.hpp"
+#include "peer/transport/rtt.hpp"
+
+#include <gtest/gtest.h>
+
+namespace pinhole::transport {
+namespace {
+
+constexpr TimePoint kStart = TimePoint{} + 10s;
+
+// RFC 9002 §5.3 computed by hand.
+TEST(TransportRtt, FollowsTheFormula) {
+    Rtt rtt;
+    EXPECT_FALSE(rtt.sampled());
+    EXPECT_EQ(rtt.probe_timeout(), 100ms + 200ms + 25ms);
+    rtt.add_sample(80ms, 10ms);
+    EXPECT_EQ(rtt.smoothed(), 80ms) << "the first sample is taken whole";
+    EXPECT_EQ(rtt.probe_timeout(), 80ms + 160ms + 25ms);
+    rtt.add_sample(120ms, 10ms);
+    // adjusted 110, variation (3 * 40 + 30) / 4 = 37.5, smoothed (7 * 80 + 110) / 8 = 83.75
+    EXPECT_EQ(rtt.smoothed(), 83'750us);
+    EXPECT_EQ(rtt.probe_timeout(), 83'750us + 150ms + 25ms);
+    EXPECT_EQ(rtt.min(), 80ms);
+    rtt.add_sample(85ms, 20ms);
+    EXPECT_EQ(rtt.smoothed(), Duration{(7 * 83'750us + 85ms)} / 8)
+        << "a delay that would undercut the minimum is not believed";
+}
+
+TEST(TransportRtt, ReportedDelayIsBounded) {
+    Rtt rtt;
+    rtt.add_sample(100ms, 0ms);
+    rtt.add_sample(1000ms, 900ms);
+    EXPECT_EQ(rtt.smoothed(), Duration{7 * 100ms + 975ms} / 8);
+}
+
+TEST(TransportPath, ProbeTimeoutBacksOffToABound) {
+    Path path{PathId{1}, {}, {}};
+    path.rtt.add_sample(40ms, 0ms);
+    const auto base = path.probe_timeout();
+    path.probe_timeouts = 1;
+    EXPECT_EQ(path.probe_timeout(), 2 * base);
+    path.probe_timeouts = 50;
+    EXPECT_EQ(path.probe_timeout(), 2s);
+}
+
+TEST(TransportPath, ToleratedReorderingGrowsAndIsBounded) {
+    Path path{PathId{1}, {}, {}};
+    const auto delay = path.loss_delay();
+    path.tolerate_reordering(10);
+    EXPECT_EQ(path.packet_threshold, 11U);
+    EXPECT_GT(path.loss_delay(), delay);
+    path.tolerate_reordering(2);
+    EXPECT_EQ(path.packet_threshold, 11U);
+    for (int i = 0; i < 50; ++i) {
+        path.tolerate_reordering(100'000);
+    }
+    EXPECT_EQ(path.packet_threshold, 128U);
+    EXPECT_LE(path.loss_delay(), 2 * path.rtt.smoothed());
+}
+
+TEST(TransportMtu, ClimbsStepByStep) {
+    MtuDiscovery mtu{1200, 1472};
+    for (const std::size_t size : {1280U, 1400U, 1472U}) {
+        ASSERT_EQ(mtu.probe_size(kStart), size);
+        mtu.on_probe_sent(size);
+        EXPECT_FALSE(mtu.probe_size(kStart)) << "one at a time";
+        mtu.on_probe_acked(size, kStart);
+        EXPECT_EQ(mtu.current(), size);
+    }
+    EXPECT_FALSE(mtu.probe_size(kStart));
+    EXPECT_FALSE(mtu.next_probe());
+}
+
+TEST(TransportMtu, ThreeLostProbesEndTheSearchForTenMinutes) {
+    MtuDiscovery mtu{1200, 1472};
+    for (int i = 0; i < 3; ++i) {
+        ASSERT_EQ(mtu.probe_size(kStart), 1280U);
+        mtu.on_probe_sent(1280);
+        mtu.on_probe_lost(1280, kStart);
+    }
+    EXPECT_FALSE(mtu.probe_size(kStart));
+    EXPECT_EQ(mtu.next_probe(), kStart + 600s);
+    EXPECT_EQ(mtu.probe_size(kStart + 600s), 1280U);
+}
+
+TEST(TransportMtu, OnlyLargePacketsDyingIsABlackHole) {
+    MtuDiscovery mtu{1200, 1472};
+    mtu.on_probe_sent(1280);
+    mtu.on_probe_acked(1280, kStart);
+    mtu.on_packet_acked(10, 1280);
+    EXPECT_FALSE(mtu.on_packet_lost(9, 1280, kStart)) << "sent before one that arrived";
+    EXPECT_FALSE(mtu.on_packet_lost(11, 1280, kStart));
+    EXPECT_FALSE(mtu.on_packet_lost(12, 1000, kStart));
+    EXPECT_FALSE(mtu.on_packet_lost(13, 1280, kStart));
+    mtu.on_packet_acked(14, 1000);
+    EXPECT_TRUE(mtu.on_packet_lost(15, 1280, kStart));
+    EXPECT_EQ(mtu.current(), 1200U);
+    EXPECT_FALSE(mtu.probe_size(kStart + 59s));
+    EXPECT_TRUE(mtu.probe_size(kStart + 60s));
+}
+
+TEST(TransportMtu, RefusedSizesAreNotTriedAgain) {
+    MtuDiscovery mtu{1200, 1472};
+    EXPECT_FALSE(mtu.on_too_big(1200, kStart)) << "the base has to work";
+    mtu.on_probe_sent(1280);
+    mtu.on_probe_acked(1280, kStart);
+    mtu.on_probe_sent(1400);
+    EXPECT_FALSE(mtu.on_too_big(1400, kStart));
+    EXPECT_EQ(mtu.current(), 1280U);
+    ASSERT_EQ(mtu.probe_size(kStart), 1399U);
+    EXPECT_TRUE(mtu.on_too_big(1280, kStart));
+    EXPECT_EQ(mtu.current(), 1200U);
+}
+
+TEST(TransportEcn, IsUsedAfterTheTestComesBack) {
+    EcnValidator ecn;
+    EXPECT_EQ(ecn.mark(), net::Ecn::ect0);
+    ecn.on_marked_sent(10);
+    EXPECT_EQ(ecn.mark(), net::Ecn::not_ect);
+    EXPECT_FALSE(ecn.on_ack(10, EcnCounts{.ect0 = 10}));
+    EXPECT_EQ(ecn.mark(), net::Ecn::ect0);
+    EXPECT_TRUE(ecn.on_ack(2, EcnCounts{.ect0 = 11, .ce = 1}));
+    EXPECT_FALSE(ecn.on_ack(0, EcnCounts{.ect0 = 11, .ce = 1}));
+}
+
+TEST(TransportEcn, IsGivenUpWhenMarksDoNotComeBack) {
+    EcnValidator stripped;
+    stripped.on_marked_sent(3);
+    stripped.on_ack(3, std::nullopt);
+    EXPECT_EQ(stripped.mark(), net::Ecn::not_ect);
+    EcnValidator lossy;
+    lossy.on_ack(3, EcnCounts{.ect0 = 2});
+    EXPECT_EQ(lossy.mark(), net::Ecn::not_ect);
+    EcnValidator silent;
+    silent.on_probe_timeout();
+    EXPECT_EQ(silent.mark(), net::Ecn::not_ect);
+    silent.restart();
+    EXPECT_EQ(silent.mark(), net::Ecn::ect0);
+}
+
+TEST(TransportRepeater, RepeatsOnceAndOnlyTheNewest) {
+    Repeater repeater;
+    repeater.on_tail_sent(7, kStart, 40ms);
+    EXPECT_EQ(repeater.deadline(), kStart + 5ms);
+    EXPECT_FALSE(repeater.take(kStart + 4ms));
+    EXPECT_EQ(repeater.take(kStart + 5ms), 7U);
+    EXPECT_FALSE(repeater.take(kStart + 5ms));
+    EXPECT_TRUE(repeater.repeating());
+    repeater.cancel();
+    EXPECT_FALSE(repeater.repeating());
+}
+
+}  // namespace
+}  // namespace pinhole::transport
