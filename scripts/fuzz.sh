@@ -7,16 +7,18 @@ set -euo pipefail
 seconds=${1:-20}
 [[ $seconds =~ ^[0-9]+$ ]] || die "usage: fuzz.sh [SECONDS] [NAME…]"
 scripts/setup.sh
-build fuzz
-
-mapfile -t names < <(if [ $# -gt 1 ]; then printf '%s\n' "${@:2}"; else
-    find build/fuzz/tests -type f -name 'fuzz_*' -perm -u+x -printf '%f\n' | sed 's/^fuzz_//' | sort; fi)
-[ ${#names[@]} -gt 0 ] || die "there are no fuzzers in build/fuzz"
+cmake --preset fuzz >/dev/null
+if [ $# -gt 1 ]; then
+    names=("${@:2}")
+else
+    mapfile -t names < <(ninja -C build/fuzz -t targets all | sed -n 's/^fuzz_\([a-z0-9_]*\): phony$/\1/p' | sort)
+fi
+[ ${#names[@]} -gt 0 ] || die "there are no fuzzers"
+build fuzz "${names[@]/#/fuzz_}"
 
 fuzz_one() {
     local name=$1 seconds=$2 program seeds=() log
     program=$(find build/fuzz/tests -type f -name "fuzz_$name" -perm -u+x)
-    [ -n "$program" ] || { echo "no fuzzer fuzz_$name" >&2; return 1; }
     mkdir -p "build/fuzz/corpus/$name" "build/fuzz/findings/$name"
     [ ! -d "tests/fuzz/corpus/$name" ] || seeds=("tests/fuzz/corpus/$name")
     log=build/fuzz/findings/$name/log
