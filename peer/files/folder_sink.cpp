@@ -34,8 +34,7 @@ struct Level {
     std::string sent_name;
     std::string name;  ///< the one it got
     Descriptor folder;
-    std::uint32_t mode = 0;
-    std::int64_t mtime_ns = 0;
+    Attributes attributes;
 };
 
 class FolderSink final : public Sink {
@@ -94,7 +93,8 @@ Result<SinkResult> FolderSink::handle(const Prepare& prepare) {
         return write_failure("the target folder", errno);
     }
     const auto available = std::uint64_t{space.f_bavail} * space.f_frsize;
-    if (prepare.offer.disk_bytes > available) {
+    // File systems over a network may not know their size; then the writing will tell.
+    if (space.f_blocks != 0 && prepare.offer.disk_bytes > available) {
         constexpr std::uint64_t kMega = 1'000'000;
         return fail(Errc::disk_full, fmt::format("{} MB are needed and {} MB are free",
                                                  prepare.offer.disk_bytes / kMega, available / kMega));
@@ -160,8 +160,7 @@ Status FolderSink::make_folder(const signaling::EntryHeader& header) {
         levels_.push_back({.sent_name = header.path.back(),
                            .name = std::move(name),
                            .folder = std::move(folder),
-                           .mode = header.mode,
-                           .mtime_ns = header.mtime_ns});
+                           .attributes = {.mode = header.mode, .mtime_ns = header.mtime_ns}});
         return {};
     }
     return fail(Errc::name_taken, printable(shown));
@@ -170,17 +169,7 @@ Status FolderSink::make_folder(const signaling::EntryHeader& header) {
 Status FolderSink::leave() {
     const auto level = std::move(levels_.back());
     levels_.pop_back();
-    const auto shown = path_of(level.name);
-    if (::fchmod(level.folder.value(), level.mode & 0777U) != 0) {
-        return write_failure(shown, errno);
-    }
-    if (auto set = set_times(level.folder.value(), level.mtime_ns, shown); !set) {
-        return set;
-    }
-    if (::fsync(level.folder.value()) != 0) {
-        return write_failure(shown, errno);
-    }
-    return {};
+    return make_durable(level.folder.value(), level.attributes, path_of(level.name));
 }
 
 Result<SinkResult> FolderSink::handle(const Bytes& bytes) {
@@ -216,7 +205,7 @@ Result<SinkResult> FolderSink::handle(const Complete&) {
             return std::unexpected(std::move(left.error()));
         }
     }
-    if (::fsync(root_.value()) != 0) {
+    if (::fsync(root_.value()) != 0 && errno != EINVAL) {
         return write_failure("the target folder", errno);
     }
     return std::nullopt;

@@ -22,29 +22,44 @@ constexpr unsigned kMaxNumber = 9999;
 /// Bytes after which the kernel is asked to start writing, so that the sync at the end does not wait for everything.
 constexpr std::uint64_t kWritebackStep = 8U << 20;
 
-/// renameat2 that never replaces; where the file system does not know the flag, a second link does the same.
+bool is_unsupported(int code) {
+    return code == EINVAL || code == ENOSYS || code == EOPNOTSUPP || code == EPERM;
+}
+
+/// A rename that never replaces. Where the file system does not know the flag, a second link does the same; where it
+/// does not know links either, an empty file claims the name first.
 bool rename_to_new(int folder, const std::string& from, const std::string& to) {
     if (::renameat2(folder, from.c_str(), folder, to.c_str(), RENAME_NOREPLACE) == 0) {
         return true;
     }
-    if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) {
+    if (!is_unsupported(errno)) {
         return false;
     }
-    if (::linkat(folder, from.c_str(), folder, to.c_str(), 0) != 0) {
+    if (::linkat(folder, from.c_str(), folder, to.c_str(), 0) == 0) {
+        ::unlinkat(folder, from.c_str(), 0);
+        return true;
+    }
+    if (!is_unsupported(errno)) {
         return false;
     }
-    ::unlinkat(folder, from.c_str(), 0);
-    return true;
+    const Descriptor claim{::openat(folder, to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
+    return claim.is_open() && ::renameat(folder, from.c_str(), folder, to.c_str()) == 0;
 }
 
 }  // namespace
 
-Status set_times(int descriptor, std::int64_t mtime_ns, std::string_view shown) {
+Status make_durable(int descriptor, const Attributes& attributes, std::string_view shown) {
     constexpr std::int64_t kNs = 1'000'000'000;
-    const auto ns = (mtime_ns % kNs + kNs) % kNs;
+    const auto ns = (attributes.mtime_ns % kNs + kNs) % kNs;
     const std::array<timespec, 2> times{timespec{.tv_sec = 0, .tv_nsec = UTIME_NOW},
-                                        timespec{.tv_sec = (mtime_ns - ns) / kNs, .tv_nsec = ns}};
-    if (::futimens(descriptor, times.data()) != 0) {
+                                        timespec{.tv_sec = (attributes.mtime_ns - ns) / kNs, .tv_nsec = ns}};
+    // What is ours and still may not be changed is on a file system that cannot keep it, such as FAT; the content is
+    // worth more than its mode. The same goes for folders that cannot be synced.
+    if ((::fchmod(descriptor, attributes.mode & 0777U) != 0 || ::futimens(descriptor, times.data()) != 0) &&
+        !is_unsupported(errno)) {
+        return write_failure(shown, errno);
+    }
+    if (::fsync(descriptor) != 0 && errno != EINVAL) {
         return write_failure(shown, errno);
     }
     return {};
@@ -68,8 +83,7 @@ PartFile::PartFile(int folder, Descriptor file, std::string hidden_name, const s
       hidden_name_(std::move(hidden_name)),
       name_(header.path.back()),
       shown_(join_path(header.path)),
-      mode_(header.mode),
-      mtime_ns_(header.mtime_ns) {}
+      attributes_{.mode = header.mode, .mtime_ns = header.mtime_ns} {}
 
 PartFile::PartFile(PartFile&& other) noexcept
     : folder_(other.folder_),
@@ -77,8 +91,7 @@ PartFile::PartFile(PartFile&& other) noexcept
       hidden_name_(std::exchange(other.hidden_name_, {})),
       name_(std::move(other.name_)),
       shown_(std::move(other.shown_)),
-      mode_(other.mode_),
-      mtime_ns_(other.mtime_ns_),
+      attributes_(other.attributes_),
       hash_(other.hash_),
       written_to_(other.written_to_),
       writeback_from_(other.writeback_from_) {}
@@ -121,23 +134,10 @@ Result<std::string> PartFile::finish(const signaling::EntryTrailer& trailer) {
     if (trailer.size > written_to_ && ::ftruncate(file_.value(), static_cast<off_t>(trailer.size)) != 0) {
         return write_failure(shown_, errno);
     }
-    if (auto durable = make_durable(); !durable) {
+    if (auto durable = make_durable(file_.value(), attributes_, shown_); !durable) {
         return std::unexpected(std::move(durable.error()));
     }
     return publish();
-}
-
-Status PartFile::make_durable() {
-    if (::fchmod(file_.value(), mode_ & 0777U) != 0) {
-        return write_failure(shown_, errno);
-    }
-    if (auto set = set_times(file_.value(), mtime_ns_, shown_); !set) {
-        return set;
-    }
-    if (::fsync(file_.value()) != 0) {
-        return write_failure(shown_, errno);
-    }
-    return {};
 }
 
 Result<std::string> PartFile::publish() {

@@ -17,6 +17,14 @@ namespace pinhole::files {
 inline constexpr std::string_view kPartPrefix = ".pinhole-";
 inline constexpr std::string_view kPartSuffix = ".part";
 
+struct Attributes {
+    std::uint32_t mode = 0;  ///< permission bits
+    std::int64_t mtime_ns = 0;
+};
+
+/// Gives a file or folder its attributes, as far as the file system can keep them, and syncs it.
+[[nodiscard]] Status make_durable(int descriptor, const Attributes& attributes, std::string_view shown);
+
 class PartFile {
   public:
     /// In `folder`, which outlives it. `shown` is the path for error messages.
@@ -36,7 +44,6 @@ class PartFile {
 
   private:
     PartFile(int folder, Descriptor file, std::string hidden_name, const signaling::EntryHeader& header);
-    Status make_durable();
     Result<std::string> publish();
     void start_writeback();
 
@@ -45,14 +52,10 @@ class PartFile {
     std::string hidden_name_;  ///< empty once it is renamed
     std::string name_;
     std::string shown_;
-    std::uint32_t mode_;
-    std::int64_t mtime_ns_;
+    Attributes attributes_;
     FileHash hash_;
     std::uint64_t written_to_ = 0;  ///< end of the last bytes written
     std::uint64_t writeback_from_ = 0;
 };
-
-/// Modification time and the present access time, for futimens.
-[[nodiscard]] Status set_times(int descriptor, std::int64_t mtime_ns, std::string_view shown);
 
 }  // namespace pinhole::files

@@ -157,14 +157,26 @@ TEST_F(DiskTest, PathsThatCannotBeSentAreNamed) {
     EXPECT_NE(error.message().find("nothing?[2J"), std::string::npos);
 }
 
-TEST_F(DiskTest, AFileThatCannotBeReadIsNoticedBeforeTheOffer) {
+TEST_F(DiskTest, FilesAndFoldersWithoutPermissionAreNoticedBeforeAnythingIsSent) {
+    constexpr uid_t kNobody = 65534;
     from.make_folder("tree");
-    const auto path = from.write("tree/secret", "x");
-    ::chmod(path.c_str(), 0);
-    if (::geteuid() == 0) {
-        GTEST_SKIP() << "root may read everything";
-    }
-    EXPECT_EQ(open_paths(std::vector{from / "tree"}, test::transfer_id()).error().code, Errc::no_permission);
+    ::chmod(from.write("tree/secret", "x").c_str(), 0);
+    ::chmod(from.path().c_str(), 0755);
+    ::chmod(to.path().c_str(), 0555);
+    const int status = in_child([&] {
+        if (::geteuid() == 0 && ::setuid(kNobody) != 0) {  // root may do everything
+            return 2;
+        }
+        const auto source = open_paths(std::vector{from / "tree"}, test::transfer_id());
+        const auto sink = open_sink();
+        const auto created = sink->run(signaling::EntryHeader{.path = {"a"}, .size = 1});
+        return !source && source.error().code == Errc::no_permission && !created &&
+                       created.error().code == Errc::no_permission
+                   ? 0
+                   : 1;
+    });
+    EXPECT_EQ(status, 0);
+    ::chmod(to.path().c_str(), 0700);
 }
 
 TEST_F(DiskTest, ATargetFolderThatIsNotThereIsAnError) {
