@@ -7,6 +7,7 @@ kill -9. Runs therefore cannot see or disturb each other, nor the machine.
 
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 
@@ -21,9 +22,8 @@ def why_impossible():
     """None if namespaces can be made here, else one sentence why not."""
     if os.geteuid() != 0:
         return "network namespaces need root"
-    for device in ("/dev/net/tun",):
-        if not os.path.exists(device):
-            return f"{device} is missing"
+    if not os.path.exists("/dev/net/tun"):
+        return "/dev/net/tun is missing"
     probe = subprocess.run([*_UNSHARE, "true"], capture_output=True, text=True)
     if probe.returncode != 0:
         return "namespaces cannot be created here: " + probe.stderr.strip()
@@ -31,7 +31,7 @@ def why_impossible():
 
 
 def enter():
-    """Returns inside the box; outside it, replaces this process by one inside, or exits with SKIPPED."""
+    """Returns inside the box; outside it, runs this program again inside one and exits as that did, or with SKIPPED."""
     if os.environ.get(_INSIDE) == "1":
         # Taken out again so that a program started in here can make a box of its own.
         del os.environ[_INSIDE]
@@ -42,9 +42,13 @@ def enter():
     if reason is not None:
         print(f"SKIPPED: {reason}", file=sys.stderr)
         sys.exit(SKIPPED)
-    os.environ[_INSIDE] = "1"
-    die_with_parent()  # survives exec: unshare goes when we are killed, and takes everything with it
-    os.execvp(_UNSHARE[0], [*_UNSHARE, sys.executable, *sys.argv])
+    box = subprocess.Popen([*_UNSHARE, sys.executable, *sys.argv], env={**os.environ, _INSIDE: "1"},
+                           preexec_fn=die_with_parent)
+    # A terminal sends Ctrl-C to those inside as well, and they tidy up; whoever ends only this process ends the box.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    for deadly in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(deadly, lambda number, _: (box.kill(), sys.exit(128 + number)))
+    sys.exit(box.wait())
 
 
 def die_with_parent():
