@@ -36,8 +36,10 @@ std::string blob(ByteView bytes) {
     return std::string{as_text(bytes)};
 }
 
+// An IPv4 address has one form on the wire, so that no rule about IPv4 is passed by in an IPv6 coat.
 std::string endpoint_blob(const net::Endpoint& endpoint) {
-    auto text = blob(endpoint.address.bytes());
+    const auto address = endpoint.address.unmapped();
+    auto text = blob(address.bytes());
     text += static_cast<char>(endpoint.port >> 8);
     text += static_cast<char>(endpoint.port & 0xff);
     return text;
@@ -151,7 +153,6 @@ std::optional<net::Endpoint> to_endpoint(const std::string& text) {
         return std::nullopt;
     }
     const auto address = net::Address::from_bytes(*address_bytes);
-    // An IPv4 address has one form on the wire, so that no rule about IPv4 is passed by in an IPv6 coat.
     if (!address || address->unmapped() != *address) {
         return std::nullopt;
     }

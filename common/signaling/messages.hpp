@@ -1,17 +1,17 @@
-// What a peer and the rendezvous server say to each other, as domain values; codec.hpp turns them into Protobuf and back.
-// The specification is proto/README.md. `CallId` names a call on one connection only: the server maps the caller's id to
-// one of its own for each callee.
+// What a peer and the rendezvous server say to each other, as domain values; codec.hpp turns them into Protobuf and
+// back. The specification is proto/README.md. `CallId` names a call on one connection only: the server maps the
+// caller's id to one of its own for each callee.
 #pragma once
-
-#include <cstdint>
-#include <string>
-#include <variant>
-#include <vector>
 
 #include "common/base/bytes.hpp"
 #include "common/base/ids.hpp"
 #include "common/crypto/keys.hpp"
 #include "common/net/candidate.hpp"
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
 
 namespace pinhole::signaling {
 
@@ -41,16 +41,16 @@ struct Trickle {
 };
 
 enum class EndReason : std::uint8_t {
-    hangup = 1,   ///< the other side ended the call
-    offline,      ///< nobody with this ID is online
-    refused,      ///< the callee does not take calls from this peer
-    unwanted,     ///< the callee is online, but nothing there takes this kind of call (no receive, no chat)
-    stale,        ///< the callee's clock says the handshake is old; `detail_ms` is its clock
-    bad,          ///< the handshake could not be read
-    elsewhere,    ///< another instance of this identity took the call
-    lost,         ///< the other side's connection to the server broke before the call was set up
-    limit,        ///< too many calls
-    timeout       ///< no answer in time
+    hangup = 1,  ///< the other side ended the call
+    offline,     ///< nobody with this ID is online
+    refused,     ///< the callee does not take calls from this peer
+    unwanted,    ///< the callee is online, but nothing there takes this kind of call (no receive, no chat)
+    stale,       ///< the callee's clock says the handshake is old; `detail_ms` is its clock
+    bad,         ///< the handshake could not be read
+    elsewhere,   ///< another instance of this identity took the call
+    lost,        ///< the other side's connection to the server broke before the call was set up
+    limit,       ///< too many calls
+    timeout      ///< no answer in time
 };
 
 struct End {
