@@ -1,0 +1,81 @@
+// One peer's connection on the server's side: login, keepalive, round trip, and the rate it may send at. Knows nothing
+// of other connections. Driven by Server; any error is final and the owner closes the connection.
+//
+// Timers: login must be done within kHandshakeTimeout of opening; after kSignalingPing of silence a ping; after
+// kSignalingDead the peer counts as gone.
+#pragma once
+
+#include "common/base/rng.hpp"
+#include "common/net/timer_table.hpp"
+#include "common/signaling/messages.hpp"
+#include "common/signaling/secure_link.hpp"
+#include "rendezvous/core/introduction.hpp"
+#include "rendezvous/core/token_bucket.hpp"
+
+#include <vector>
+
+namespace pinhole::rendezvous {
+
+enum class ClientErrc {
+    wrong_identity = 1,  ///< the ID in the hello is not the key of the handshake
+    slow_login,
+    silent,
+    flood
+};
+std::error_code make_error_code(ClientErrc code);
+
+class Client {
+  public:
+    struct Config {
+        /// A call is about ten messages; a burst of 400 is 16 calls with all their candidates at once.
+        TokenBucket::Rate messages{.per_second = 100, .burst = 400};
+        TokenBucket::Rate bytes{.per_second = 1e6, .burst = 2e6};
+    };
+
+    Client(const Config& config, const net::Endpoint& observed, crypto::KeyPair keys, Rng& rng, TimePoint now);
+
+    /// Messages that are not the connection's own business.
+    [[nodiscard]] Result<std::vector<signaling::ToServer>> handle_bytes(ByteView bytes, TimePoint now);
+    [[nodiscard]] Status handle_timeout(TimePoint now);
+    [[nodiscard]] Status send(const signaling::ToPeer& message);
+
+    [[nodiscard]] Bytes poll_output() { return link_.poll_output(); }
+
+    [[nodiscard]] std::optional<TimePoint> next_timeout() const { return timers_.next(); }
+
+    /// Set once logged in.
+    [[nodiscard]] const std::optional<crypto::PeerId>& id() const { return id_; }
+
+    [[nodiscard]] const net::Endpoint& observed() const { return observed_; }
+
+    [[nodiscard]] Standing standing() const { return {.observed = observed_.address, .rtt = rtt_}; }
+
+  private:
+    enum class Timer : std::uint8_t { login, ping, dead, count };
+
+    struct SentPing {
+        std::uint64_t token = 0;
+        TimePoint at;
+    };
+
+    [[nodiscard]] Status log_in(TimePoint now);
+    [[nodiscard]] Status handle_frame(ByteView frame, TimePoint now, std::vector<signaling::ToServer>& messages);
+    [[nodiscard]] Status ping(TimePoint now);
+    void handle_pong(const signaling::Pong& pong, TimePoint now);
+    void heard(TimePoint now);
+
+    net::Endpoint observed_;
+    Rng& rng_;
+    signaling::SecureLink link_;
+    std::optional<crypto::PeerId> id_;
+    net::TimerTable<Timer> timers_;
+    TokenBucket messages_;
+    TokenBucket bytes_;
+    std::optional<SentPing> ping_;
+    std::optional<Duration> rtt_;
+};
+
+}  // namespace pinhole::rendezvous
+
+template <>
+struct std::is_error_code_enum<pinhole::rendezvous::ClientErrc> : std::true_type {};

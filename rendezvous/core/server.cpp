@@ -1,0 +1,229 @@
+#include "rendezvous/core/server.hpp"
+
+#include <utility>
+
+namespace pinhole::rendezvous {
+
+namespace {
+
+std::uint32_t microseconds(Duration duration) {
+    return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(duration).count());
+}
+
+crypto::KeyPair copy(const crypto::KeyPair& keys) {
+    return {.secret = keys.secret.clone(), .public_key = keys.public_key};
+}
+
+}  // namespace
+
+Server::Server(crypto::KeyPair keys, const Config& config, Rng& rng)
+    : keys_(std::move(keys)), config_(config), rng_(rng), admission_(config.admission), calls_(config.calls, rng) {}
+
+ConnectionId Server::open(const net::Endpoint& from, TimePoint now) {
+    const ConnectionId id{++last_id_};
+    ++totals_.opened;
+    connections_.emplace(id, Connection{.client = Client{config_.client, from, copy(keys_), rng_, now}});
+    if (const auto refused = admission_.enter(from.address, now)) {
+        ++totals_.turned_away;
+        close(id, std::string{*refused});
+    } else {
+        touch(id);
+    }
+    return id;
+}
+
+void Server::handle_bytes(ConnectionId connection, ByteView bytes, TimePoint now) {
+    const auto found = connections_.find(connection);
+    if (found == connections_.end()) {
+        return;
+    }
+    auto& client = found->second.client;
+    const bool was_logged_in = client.id().has_value();
+    auto messages = client.handle_bytes(bytes, now);
+    if (!was_logged_in && client.id()) {
+        log_in(connection);
+    }
+    if (!messages) {
+        close(connection, messages.error().message());
+        deliver_calls();
+        return;
+    }
+    touch(connection);
+    for (auto& message : *messages) {
+        handle_message(connection, std::move(message), now);
+        deliver_calls();
+    }
+    deliver_calls();
+}
+
+void Server::handle_message(ConnectionId from, signaling::ToServer message, TimePoint now) {
+    // An earlier message of the same batch may have cost the connection.
+    if (!connections_.contains(from)) {
+        return;
+    }
+    if (auto* connect = std::get_if<signaling::Connect>(&message)) {
+        handle_connect(from, std::move(*connect), now);
+    } else if (auto* answer = std::get_if<signaling::Answer>(&message)) {
+        handle_answer(from, std::move(*answer), now);
+    } else if (const auto* trickle = std::get_if<signaling::Trickle>(&message)) {
+        calls_.handle_trickle(from, *trickle);
+    } else if (const auto* end = std::get_if<signaling::End>(&message)) {
+        calls_.handle_end(from, *end);
+    }
+}
+
+void Server::handle_connect(ConnectionId from, signaling::Connect connect, TimePoint now) {
+    ++totals_.connects;
+    const auto identity = *connections_.at(from).client.id();
+    const auto callees = registry_.find(connect.to);
+    if (const auto status = calls_.handle_connect(from, identity, std::move(connect), callees, now); !status) {
+        close(from, status.error().message());
+    }
+}
+
+void Server::handle_answer(ConnectionId from, signaling::Answer answer, TimePoint now) {
+    const auto pair = calls_.handle_answer(from, std::move(answer), now);
+    if (!pair) {
+        return;
+    }
+    ++totals_.introduced;
+    deliver_calls();  // Answered comes before Go
+    const auto caller = connections_.find(pair->caller.connection);
+    const auto callee = connections_.find(pair->callee.connection);
+    if (caller == connections_.end() || callee == connections_.end()) {
+        return;
+    }
+    const auto introduction = introduce(caller->second.client.standing(), callee->second.client.standing());
+    const auto go = [&](const Side& side, Duration delay) {
+        send(side.connection, signaling::Go{.call = side.call,
+                                            .delay_us = microseconds(delay),
+                                            .topology = introduction.topology,
+                                            .steps = introduction.steps});
+    };
+    go(pair->caller, introduction.caller_delay);
+    go(pair->callee, introduction.callee_delay);
+}
+
+void Server::log_in(ConnectionId connection) {
+    ++totals_.logins;
+    const auto& client = connections_.at(connection).client;
+    admission_.logged_in(client.observed().address);
+    if (const auto oldest = registry_.add(*client.id(), connection)) {
+        close(*oldest, "this identity is online too many times");
+    }
+}
+
+void Server::handle_closed(ConnectionId connection, TimePoint /*now*/) {
+    remove(connection);
+    deliver_calls();
+}
+
+void Server::handle_timeout(TimePoint now) {
+    while (const auto due = deadlines_.expire(now)) {
+        if (const auto status = connections_.at(*due).client.handle_timeout(now); !status) {
+            close(*due, status.error().message());
+        } else {
+            touch(*due);
+        }
+    }
+    calls_.handle_timeout(now);
+    deliver_calls();
+}
+
+void Server::send(ConnectionId to, const signaling::ToPeer& message) {
+    const auto found = connections_.find(to);
+    if (found == connections_.end()) {
+        return;
+    }
+    if (const auto status = found->second.client.send(message); !status) {
+        close(to, status.error().message());
+        return;
+    }
+    touch(to);
+}
+
+void Server::deliver_calls() {
+    // Closing a connection that does not read may add deliveries to others; each closes at most once, so this ends.
+    while (const auto delivery = calls_.poll_delivery()) {
+        send(delivery->to, delivery->message);
+    }
+}
+
+void Server::remove(ConnectionId connection) {
+    const auto found = connections_.find(connection);
+    if (found == connections_.end()) {
+        return;
+    }
+    const auto& client = found->second.client;
+    if (client.id()) {
+        registry_.remove(*client.id(), connection);
+    }
+    admission_.leave(client.observed().address, client.id().has_value());
+    deadlines_.set(connection, std::nullopt);
+    with_output_.erase(connection);
+    connections_.erase(found);
+    calls_.handle_lost(connection);
+}
+
+void Server::close(ConnectionId connection, std::string reason) {
+    ++totals_.closed;
+    remove(connection);
+    closes_.push_back({.connection = connection, .reason = std::move(reason)});
+}
+
+void Server::touch(ConnectionId connection) {
+    const auto& entry = connections_.at(connection);
+    deadlines_.set(connection, entry.client.next_timeout());
+    if (!entry.paused) {
+        with_output_.insert(connection);
+    }
+}
+
+void Server::pause_output(ConnectionId connection) {
+    if (const auto found = connections_.find(connection); found != connections_.end()) {
+        found->second.paused = true;
+        with_output_.erase(connection);
+    }
+}
+
+void Server::resume_output(ConnectionId connection) {
+    if (const auto found = connections_.find(connection); found != connections_.end()) {
+        found->second.paused = false;
+        with_output_.insert(connection);
+    }
+}
+
+std::optional<Server::Output> Server::poll_output() {
+    while (!with_output_.empty()) {
+        const auto connection = *with_output_.begin();
+        with_output_.erase(with_output_.begin());
+        auto bytes = connections_.at(connection).client.poll_output();
+        if (!bytes.empty()) {
+            return Output{.connection = connection, .bytes = std::move(bytes)};
+        }
+    }
+    return std::nullopt;
+}
+
+std::optional<Server::Close> Server::poll_close() {
+    if (closes_.empty()) {
+        return std::nullopt;
+    }
+    auto result = std::move(closes_.front());
+    closes_.pop_front();
+    return result;
+}
+
+std::optional<TimePoint> Server::next_timeout() const {
+    return earliest(deadlines_.next(), calls_.next_timeout());
+}
+
+Stats Server::stats() const {
+    auto result = totals_;
+    result.connections = connections_.size();
+    result.identities = registry_.identities();
+    result.calls = calls_.size();
+    return result;
+}
+
+}  // namespace pinhole::rendezvous
