@@ -216,12 +216,16 @@ std::optional<TransmitBatch> Connection::Impl::transmit_response(ByteSpan out, T
 std::optional<TransmitBatch> Connection::Impl::transmit_challenge(ByteSpan out, TimePoint now) {
     constexpr std::size_t kChallengeSize = kPacketOverhead + 1 + sizeof(PathToken);
     for (auto& candidate : candidates_) {
-        if (candidate.next_action > now || candidate.sent + kChallengeSize > kAmplification * candidate.received) {
+        if (candidate.next_action > now) {
             continue;
         }
+        // A turn that amplification forbids is a turn all the same: the candidate ages.
         ++candidate.challenges;
-        candidate.sent += kChallengeSize;
         candidate.next_action = now + probe_timeout();
+        if (candidate.sent + kChallengeSize > kAmplification * candidate.received) {
+            continue;
+        }
+        candidate.sent += kChallengeSize;
         return single_frame(candidate.addresses, PathChallengeFrame{candidate.token}, out, now);
     }
     return std::nullopt;

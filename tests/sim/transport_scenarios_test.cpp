@@ -130,6 +130,22 @@ TEST(TransportScenarios, ReorderingAloneDoesNotCollapseTheWindow) {
     EXPECT_LE(transfer_time(pair, 20'000'000, 30s), 5.0);
 }
 
+TEST(TransportScenarios, LossThatWasOnlyDelayIsTakenBack) {
+    Pair pair{both_ways(link(20ms))};
+    pair.run_for(100ms);
+    pair.a.send(100'000'000);
+    pair.run_for(150ms);
+    const auto before = pair.a.connection.path_stats().congestion_window;
+    pair.to_b.config().reorder = 0.1;
+    pair.to_b.config().reorder_delay = 10ms;
+    pair.run_for(20ms);
+    pair.to_b.config().reorder = 0;
+    pair.run_for(60ms);
+    EXPECT_GT(pair.a.connection.stats().packets_lost, 0U);
+    EXPECT_EQ(pair.to_b.dropped(), 0U);
+    EXPECT_GE(pair.a.connection.path_stats().congestion_window, before);
+}
+
 TEST(TransportScenarios, CongestionMarksSlowTheSenderWithoutLoss) {
     Pair pair{both_ways(link(20ms))};
     pair.a.send(50'000'000);
