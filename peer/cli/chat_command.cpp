@@ -333,7 +333,11 @@ void ChatCommand::ended(shell::SessionId id, const Error& error) {
     if (leaving_) {
         finish(concluding().value_or(Exit::done));
     } else if (options_.wait) {
-        output_.note(fmt::format("{}; waiting", explain(error, contact_ ? contact_->name : "").message));
+        const auto failure = explain(error, contact_ ? contact_->name : "");
+        if (was_connected && failure.code != "peer-closed") {
+            output_.fail(failure);
+        }
+        output_.note(failure.message + "; waiting");
     } else if (was_connected && !undelivered && (terminal_ || input_ended_)) {
         output_.note(explain(error, contact_->name).message);
         finish(Exit::done);

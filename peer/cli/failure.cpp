@@ -46,6 +46,8 @@ Failure explain_session(session::Errc code, const Error& error, const std::strin
             return {Exit::failure, "peer-lost", "the connection to " + who + " went silent", "try again"};
         case peer_closed:
             return {Exit::failure, "peer-closed", who + " ended the connection", ""};
+        case peer_cancelled:
+            return {Exit::transfer_failed, "cancelled-by-peer", who + " cancelled", ""};
         case clock_wrong:
             return {Exit::failure, "clock-wrong", "the clocks of this machine and of " + who + " differ too much",
                     "set the clock"};
@@ -91,8 +93,7 @@ Failure explain(const Error& error, const std::string& peer) {
         return explain_files(static_cast<files::Errc>(error.code.value()), error, peer);
     }
     if (error.code == peer_store::make_error_code(peer_store::Errc::unknown_contact)) {
-        return {Exit::peer_unknown, "unknown-contact", error.message(),
-                "add it with pinhole contacts add NAME ID"};
+        return {Exit::peer_unknown, "unknown-contact", error.message(), "add it with pinhole contacts add NAME ID"};
     }
     return {Exit::failure, "failed", error.message(), ""};
 }

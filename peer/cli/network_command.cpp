@@ -2,6 +2,7 @@
 
 #include "common/base/encoding.hpp"
 #include "common/base/log.hpp"
+#include "peer/files/errors.hpp"
 #include "peer/session/errors.hpp"
 
 #include <csignal>
@@ -16,6 +17,8 @@ namespace {
 
 /// How long the end may take: the goodbye is repeated for 3 PTO, which is less than this on any usable path.
 constexpr auto kEndPatience = std::chrono::seconds{3};
+/// How long a last word may take behind what the transport has buffered already: 8 MiB at 8 Mbit/s.
+constexpr auto kLastWordPatience = std::chrono::seconds{8};
 constexpr std::size_t kReadChunk = 256 * 1024;
 
 double milliseconds(Duration duration) {
@@ -70,7 +73,7 @@ void NetworkCommand::await_signal() {
         }
         interrupted_ = true;
         await_signal();
-        end_after_patience(Exit::interrupted);
+        end_after_patience(Exit::interrupted, kEndPatience);
         interrupt();
     });
 }
@@ -157,21 +160,25 @@ void NetworkCommand::finish(Exit exit) {
     for (const auto& [id, peer] : sessions_) {
         open.push_back(id);
     }
-    end_after_patience(exit);
+    end_after_patience(exit, kEndPatience);
     asio::post(io_, [this, open] {
         for (const auto id : open) {
-            node_->close(id);
+            node_->close(id, *exit_ == Exit::interrupted ? session::Goodbye::cancelled : session::Goodbye::done);
         }
         stop_when_closed();
     });
 }
 
-void NetworkCommand::end_after_patience(Exit exit) {
-    end_timer_.expires_after(kEndPatience);
+void NetworkCommand::end_after_patience(Exit exit, std::chrono::seconds patience) {
+    end_timer_.expires_after(patience);
     end_timer_.async_wait([this, exit](const boost::system::error_code& cancelled) {
-        if (!cancelled) {
-            exit_ = exit_.value_or(concluding_.value_or(exit));
+        if (cancelled) {
+            return;
+        }
+        if (exit_) {
             io_.stop();
+        } else {
+            finish(concluding_.value_or(exit));
         }
     });
 }
@@ -179,7 +186,7 @@ void NetworkCommand::end_after_patience(Exit exit) {
 void NetworkCommand::conclude(Exit exit) {
     if (!concluding_ && !exit_) {
         concluding_ = exit;
-        end_after_patience(exit);
+        end_after_patience(exit, exit == Exit::interrupted ? kEndPatience : kLastWordPatience);
     }
 }
 
@@ -195,6 +202,12 @@ void NetworkCommand::fail(const Failure& failure) {
         output_.fail(failure);
         finish(failure.exit);
     }
+}
+
+Error broken_off(const Error& error) {
+    const bool cancelled = error.code == session::make_error_code(session::Errc::peer_cancelled);
+    return {.code = files::make_error_code(cancelled ? files::Errc::cancelled_by_peer : files::Errc::peer_gone),
+            .detail = error.message()};
 }
 
 Bytes read_some(transport::Connection& transport, transport::StreamId stream, std::size_t limit) {

@@ -5,6 +5,7 @@
 #include "peer/cli/environment.hpp"
 #include "peer/shell/node.hpp"
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -72,7 +73,7 @@ class NetworkCommand : public shell::NodeHandler {
     void report_path(const session::PathInUse& path);
     void await_signal();
     void stop_when_closed();
-    void end_after_patience(Exit exit);
+    void end_after_patience(Exit exit, std::chrono::seconds patience);
 
     std::uint8_t services_;
     boost::asio::signal_set signals_;
@@ -83,6 +84,9 @@ class NetworkCommand : public shell::NodeHandler {
     std::optional<Exit> exit_;
     std::optional<Exit> concluding_;
 };
+
+/// What the end of a session means for a transfer that was under way.
+[[nodiscard]] Error broken_off(const Error& error);
 
 /// Reads once from a stream, up to `limit` bytes; empty when there is nothing now.
 [[nodiscard]] Bytes read_some(transport::Connection& transport, transport::StreamId stream, std::size_t limit);

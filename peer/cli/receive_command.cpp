@@ -320,8 +320,7 @@ void ReceiveCommand::ended(shell::SessionId id, const Error& error) {
         const auto incoming = entry->second;
         ++entry;
         if (!incoming->over) {
-            incoming->receiver.handle_closed(
-                {.code = files::make_error_code(files::Errc::peer_gone), .detail = error.message()});
+            incoming->receiver.handle_closed(broken_off(error));
             pump(key);
         }
         if (incoming->over) {

@@ -153,8 +153,12 @@ void SendCommand::handle_event(const files::Event& event) {
 
 void SendCommand::interrupt() {
     if (sender_) {
+        // The abort message would wait behind what the transport has buffered; the goodbye says it at once.
         sender_->cancel();
-        pump();
+        while (const auto event = sender_->poll_event()) {
+            handle_event(*event);
+        }
+        finish(Exit::interrupted);
     } else {
         fail({Exit::interrupted, "interrupted", "interrupted before the transfer began", ""});
     }
@@ -169,7 +173,7 @@ void SendCommand::ended(shell::SessionId id, const Error& error) {
         return;
     }
     if (sender_) {
-        sender_->handle_closed({.code = files::make_error_code(files::Errc::peer_gone), .detail = error.message()});
+        sender_->handle_closed(broken_off(error));
         while (const auto event = sender_->poll_event()) {
             handle_event(*event);
         }

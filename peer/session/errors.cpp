@@ -28,6 +28,8 @@ const char* describe(int value) {
             return "the connection to the peer went silent";
         case Errc::peer_closed:
             return "the peer ended the connection";
+        case Errc::peer_cancelled:
+            return "the peer cancelled";
         case Errc::clock_wrong:
             return "the peer says that this machine's clock is wrong";
     }

@@ -17,10 +17,11 @@ enum class Errc {
     peer_unwanting,  ///< the peer is online but takes no such call now
     peer_identity,   ///< the answer was not made by the key we called
     no_answer,
-    no_path,      ///< no candidate pair worked
-    peer_lost,    ///< an established connection went silent
-    peer_closed,  ///< the peer ended the conversation
-    clock_wrong   ///< the two clocks differ, and correcting did not help
+    no_path,         ///< no candidate pair worked
+    peer_lost,       ///< an established connection went silent
+    peer_closed,     ///< the peer ended the conversation
+    peer_cancelled,  ///< the peer ended it in the middle, on purpose
+    clock_wrong      ///< the two clocks differ, and correcting did not help
 };
 
 std::error_code make_error_code(Errc code);

@@ -11,6 +11,9 @@ namespace pinhole::session {
 
 namespace {
 
+/// proto/README.md §3: the CLOSE code of a conversation that is broken off on purpose.
+constexpr auto kCancelled = transport::CloseReason::application;
+
 /// The name that the contract gives to what made this pair (docs: design "Strategies").
 std::string strategy_of(const ice::PairInfo& pair) {
     const bool local_host = pair.local_type == net::CandidateType::host;
@@ -326,7 +329,8 @@ void Session::drain_transport() {
             if (closed->reason == transport::CloseReason::idle) {
                 end({.code = make_error_code(Errc::peer_lost), .detail = {}});
             } else if (closed->by_peer) {
-                end({.code = make_error_code(Errc::peer_closed), .detail = closed->detail});
+                const auto code = closed->reason == kCancelled ? Errc::peer_cancelled : Errc::peer_closed;
+                end({.code = make_error_code(code), .detail = closed->detail});
             } else {
                 end({.code = {}, .detail = closed->detail});
             }
@@ -387,13 +391,13 @@ std::optional<Event> Session::poll_event() {
     return event;
 }
 
-void Session::close(TimePoint now) {
+void Session::close(Goodbye goodbye, TimePoint now) {
     if (state_ == State::over || state_ == State::closing) {
         return;
     }
     if (transport_ && path_) {
         state_ = State::closing;
-        transport_->close(transport::CloseReason::done, {}, now);
+        transport_->close(goodbye == Goodbye::done ? transport::CloseReason::done : kCancelled, {}, now);
         return;
     }
     signaling_.emplace_back(signaling::End{.call = call_, .reason = signaling::EndReason::hangup});

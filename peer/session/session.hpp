@@ -46,6 +46,9 @@ struct RejectedCall {
                                                                   const crypto::Identity& self, ReplayGuard& guard,
                                                                   WallTime now, Rng& rng);
 
+/// How this side ends a conversation; travels in the transport's CLOSE.
+enum class Goodbye : std::uint8_t { done, cancelled };
+
 /// The plan that the server announced.
 struct Planned {
     std::string topology;
@@ -98,7 +101,7 @@ class Session {
     [[nodiscard]] std::optional<Event> poll_event();
 
     /// Ends the conversation: cancels the call, or closes the transport, which takes up to 3 PTO.
-    void close(TimePoint now);
+    void close(Goodbye goodbye, TimePoint now);
 
     /// Nothing is left to send or to wait for.
     [[nodiscard]] bool over() const { return state_ == State::over; }

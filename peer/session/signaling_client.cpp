@@ -75,6 +75,9 @@ void SignalingClient::check_server_key(TimePoint now) {
 
 void SignalingClient::handle_frame(ByteView frame, TimePoint now) {
     auto message = signaling::parse_to_peer(frame);
+    if (!message && message.error().code == make_error_code(pinhole::Errc::not_supported)) {
+        return;  // a newer server says something that this version need not know
+    }
     if (!message) {
         lose(message.error(), now);
         return;

@@ -51,7 +51,7 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
 
     Status start();
     SessionId call(const crypto::PeerId& peer, std::uint8_t services);
-    void close(SessionId id);
+    void close(SessionId id, session::Goodbye goodbye);
     void stop();
     void kick(SessionId id);
 
@@ -378,9 +378,9 @@ std::vector<net::Candidate> Node::Impl::local_candidates() const {
     return candidates;
 }
 
-void Node::Impl::close(SessionId id) {
+void Node::Impl::close(SessionId id, session::Goodbye goodbye) {
     if (auto* session = find(id)) {
-        session->close(io::now());
+        session->close(goodbye, io::now());
         kick(id);
     }
 }
@@ -544,8 +544,8 @@ void Node::kick(SessionId id) {
     impl_->kick(id);
 }
 
-void Node::close(SessionId id) {
-    impl_->close(id);
+void Node::close(SessionId id, session::Goodbye goodbye) {
+    impl_->close(id, goodbye);
 }
 
 void Node::stop() {

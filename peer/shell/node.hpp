@@ -70,7 +70,7 @@ class Node {
     /// Call after using the transport outside of on_session.
     void kick(SessionId id);
     /// Says goodbye; Ended follows.
-    void close(SessionId id);
+    void close(SessionId id, session::Goodbye goodbye = session::Goodbye::done);
     /// Closes every socket at once; no callback follows. Sessions should have been closed before.
     void stop();
     [[nodiscard]] bool online() const;

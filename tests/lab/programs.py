@@ -42,7 +42,7 @@ class Program:
 
     # --- waiting -----------------------------------------------------------------------------------------------
 
-    def wait_event(self, name, timeout=15, after=0, **fields):
+    def wait_event(self, name, /, timeout=15, after=0, **fields):
         """The first event of that name with these fields at position `after` or later."""
         def search():
             for event in self.events[after:]:

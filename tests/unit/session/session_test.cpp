@@ -226,7 +226,7 @@ TEST(Session, BothSidesEndWhenOneCloses) {
     World world;
     world.alice_calls();
     world.run(2s);
-    world.alice.session->close(world.now);
+    world.alice.session->close(Goodbye::done, world.now);
     world.run(5s);
     ASSERT_NE(world.alice.last<Ended>(), nullptr);
     EXPECT_FALSE(world.alice.last<Ended>()->error.code);
@@ -234,6 +234,16 @@ TEST(Session, BothSidesEndWhenOneCloses) {
     EXPECT_EQ(world.bob.last<Ended>()->error.code, make_error_code(Errc::peer_closed));
     EXPECT_TRUE(world.alice.session->over());
     EXPECT_EQ(world.alice.session->next_timeout(), std::nullopt);
+}
+
+TEST(Session, TellsTheOtherSideThatItWasCancelled) {
+    World world;
+    world.alice_calls();
+    world.run(2s);
+    world.alice.session->close(Goodbye::cancelled, world.now);
+    world.run(5s);
+    ASSERT_NE(world.bob.last<Ended>(), nullptr);
+    EXPECT_EQ(world.bob.last<Ended>()->error.code, make_error_code(Errc::peer_cancelled));
 }
 
 TEST(Session, OffersOnlyTheServicesThatBothTake) {
