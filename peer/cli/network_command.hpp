@@ -43,7 +43,7 @@ class NetworkCommand : public shell::NodeHandler {
     /// Closes what is open, then ends run() with this code. The first call decides the code.
     void finish(Exit exit);
     void fail(const Failure& failure);
-    /// The same, but leaves the sessions open until finish() is called, at most kEndPatience: a last word is on its
+    /// The same, but leaves the sessions open until finish() is called, for some seconds at most: a last word is on its
     /// way.
     void conclude(Exit exit);
 
