@@ -3,8 +3,8 @@
 // after each input drain poll_transmit and poll_event, then sleep until next_timeout.
 //
 // Timers: Ta (pacing, 50 ms between new checks and retransmissions), one RTO per check under way (500 ms, doubled, 7
-// sends), consent every 5 s ±20 % on the selected pair (dead after 30 s), give-up (`Config::patience`) while no pair is
-// valid.
+// sends; at most 2 s where the other side was heard), consent every 5 s ±20 % on the selected pair (dead after 30 s),
+// give-up (`Config::patience`) while no pair is valid.
 #pragma once
 
 #include "common/base/rng.hpp"

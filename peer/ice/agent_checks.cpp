@@ -42,6 +42,7 @@ void Agent::Impl::start_check(Pair& pair, TimePoint now) {
     }
     send_request({.path = pair.path,
                   .nominating = role_ == Role::controlling && pair.nominate,
+                  .open = pair.heard || pair.valid(),
                   .priority = reflexive_priority(pair.local_priority)},
                  now);
 }
@@ -108,8 +109,9 @@ void Agent::Impl::handle_success(const Transaction& asked, const net::Endpoint& 
         }
         events_.emplace_back(Validated{.pair = checklist_.describe(*pair)});
     }
-    // RFC 8445 §7.2.5.3.4 and §7.3.1.5
-    const bool ours = role_ == Role::controlling && asked.nominating && nominated_ == pair->path;
+    // RFC 8445 §7.2.5.3.4 and §7.3.1.5. A nomination that a better one has replaced still counts while nothing is
+    // selected.
+    const bool ours = role_ == Role::controlling && asked.nominating && (nominated_ == pair->path || !selected_);
     if (ours || (role_ == Role::controlled && pair->peer_nominated)) {
         pair->nominate = false;
         pair->peer_nominated = false;

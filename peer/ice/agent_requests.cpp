@@ -44,6 +44,7 @@ void Agent::Impl::handle_request(const net::PathAddresses& path, const stun::Mes
     if (pair == nullptr) {
         return;
     }
+    pair->heard = true;
     const bool nominated = role_ == Role::controlled && message.use_candidate();
     if (!pair->valid()) {
         pair->peer_nominated = pair->peer_nominated || nominated;

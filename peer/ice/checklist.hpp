@@ -34,6 +34,7 @@ struct Pair {
     std::string foundation;
     bool checked = false;         ///< at least one check was sent
     bool queued = false;          ///< in the triggered-check queue
+    bool heard = false;           ///< an authentic check came in over it
     bool nominate = false;        ///< controlling: the next check carries USE-CANDIDATE
     bool peer_nominated = false;  ///< controlled: to be selected when our own check succeeds
     /// Of the local candidate that the check revealed.

@@ -40,6 +40,9 @@ Transaction* Transactions::due(TimePoint now) {
 void Transactions::resent(Transaction& transaction, TimePoint now) {
     ++transaction.sends;
     transaction.rto *= 2;
+    if (transaction.open) {
+        transaction.rto = std::min(transaction.rto, kMaxOpenRto);
+    }
     transaction.sent_at = now;
     transaction.deadline = now + transaction.rto;
 }

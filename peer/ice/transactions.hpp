@@ -14,6 +14,9 @@ namespace pinhole::ice {
 inline constexpr Duration kInitialRto = 500ms;
 /// RFC 8489 §6.2.1: Rc. After the last one another doubled RTO passes before the check fails.
 inline constexpr int kMaxSends = 7;
+/// Deviation: where packets are known to get through, a missing answer means loss and not a closed door, so the RTO
+/// stops doubling here: 7 sends within 10 s.
+inline constexpr Duration kMaxOpenRto = 2s;
 /// How long the answer to a check that is not repeated any more still counts.
 inline constexpr Duration kLinger = 4s;
 
@@ -25,6 +28,7 @@ struct Transaction {
     Kind kind = Kind::check;
     Role role = Role::controlling;  ///< that the request claimed
     bool nominating = false;
+    bool open = false;           ///< the other side has been heard on this path
     std::uint32_t priority = 0;  ///< of a peer-reflexive candidate that it may discover
     Bytes message{};
     int sends = 0;

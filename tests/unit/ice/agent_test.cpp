@@ -365,6 +365,28 @@ TEST(IceAgent, StopsCheckingOtherPairsTwoSecondsAfterSelection) {
     }
 }
 
+// Behind one NAT with hairpinning the reflexive pair and the LAN pair both work, so nominations follow each other.
+TEST(IceAgent, BothSidesAgreeThoughNominationsOvertakeEachOther) {
+    for (std::uint64_t seed = 0; seed < 150; ++seed) {
+        SCOPED_TRACE(seed);
+        VirtualNetwork network{seed, {.latency = 20ms, .loss = 0.3, .jitter = 150ms}};
+        auto a = alice(nat(Behaviour::independent, Behaviour::independent));
+        auto b =
+            natted("192.168.1.11:6000", "203.0.113.1", a.nat, seed % 3 == 0 ? Role::controlling : Role::controlled);
+        network.add(a);
+        network.add(b);
+        network.connect(0, 1);
+        ASSERT_TRUE(network.run_until_selected(30s));
+        network.set_link({.latency = 20ms});
+        network.run_until(network.now().time_since_epoch() + 10s);
+        EXPECT_NE(network.agent(0).role(), network.agent(1).role());
+        const auto first = network.agent(0).selected().value().path;
+        const auto second = network.agent(1).selected().value().path;
+        EXPECT_EQ(first.remote == second.local, second.remote == first.local);
+        EXPECT_LE(network.all<Selected>(0).size(), 4U);
+    }
+}
+
 TEST(IceAgent, ReplaysTheSameTraceForTheSameSeed) {
     const auto run = [](std::uint64_t seed) {
         VirtualNetwork network{seed, {.latency = 30ms, .loss = 0.3}};

@@ -143,7 +143,8 @@ void VirtualNetwork::send(std::size_t index, net::Transmit transmit) {
         byte = static_cast<std::uint8_t>(byte ^ (1U << rng_.below(8)));
     }
     if (!lost) {
-        flying_.emplace(now_ + link_.latency, std::move(packet));
+        const auto jitter = rng_.below(static_cast<std::uint64_t>(link_.jitter.count()) + 1);
+        flying_.emplace(now_ + link_.latency + Duration{static_cast<Duration::rep>(jitter)}, std::move(packet));
     }
 }
 

@@ -24,6 +24,7 @@ struct NatType {
 struct Link {
     Duration latency = 20ms;  ///< one way
     double loss = 0;
+    Duration jitter{};  ///< added at random, so packets overtake each other
 };
 
 struct HostConfig {
