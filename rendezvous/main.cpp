@@ -1,0 +1,136 @@
+// pinhole-rendezvous, the server's program: options, key, listeners, then it serves until it is told to stop.
+#include "common/base/limits.hpp"
+#include "rendezvous/options.hpp"
+#include "rendezvous/shell/key_file.hpp"
+#include "rendezvous/shell/service.hpp"
+
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include <nlohmann/json.hpp>
+#include <sys/resource.h>
+
+namespace pinhole::rendezvous {
+namespace {
+
+constexpr int kFailure = 1;
+
+/// One descriptor a connection; the usual soft limit of 1024 is for programs that use select().
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+void print_line(const std::string& line) {
+    std::fputs((line + '\n').c_str(), stdout);
+    std::fflush(stdout);
+}
+
+std::string dump(const nlohmann::ordered_json& event) {
+    return event.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+int fail_with(const Options& options, const char* code, const std::string& message, const std::string& hint) {
+    std::fputs(("pinhole-rendezvous: " + message + (hint.empty() ? "" : "; " + hint) + '\n').c_str(), stderr);
+    if (options.json) {
+        nlohmann::ordered_json event{{"event", "error"}, {"code", code}, {"message", message}};
+        if (!hint.empty()) {
+            event["hint"] = hint;
+        }
+        print_line(dump(event));
+    }
+    return kFailure;
+}
+
+/// All addresses of both families; a machine without one of them serves the other.
+Status listen_everywhere(Service& service) {
+    const auto v6 = service.listen({.address = net::Address::any(net::Family::v6), .port = limits::kServerPort});
+    if (!v6 && v6.error().code == std::errc::address_in_use) {
+        return v6;
+    }
+    const auto v4 = service.listen({.address = net::Address::any(net::Family::v4), .port = limits::kServerPort});
+    return v6 && !v4 && v4.error().code != std::errc::address_in_use ? Status{} : v4;
+}
+
+Status listen_as_asked(Service& service, const Options& options) {
+    if (options.listen.empty()) {
+        return listen_everywhere(service);
+    }
+    for (const auto& endpoint : options.listen) {
+        if (auto status = service.listen(endpoint); !status) {
+            return status;
+        }
+    }
+    return {};
+}
+
+std::string hint_for(const std::error_code& code) {
+    if (code == std::errc::address_in_use) {
+        return "try another port with --listen ADDR:PORT, or stop what listens there";
+    }
+    if (code == std::errc::permission_denied) {
+        return "try a port above 1023 with --listen ADDR:PORT";
+    }
+    return "try an address of this machine with --listen ADDR";
+}
+
+void announce(const Service& service, const crypto::PeerId& key, bool json) {
+    std::vector<std::string> addresses;
+    std::string list;
+    for (const auto& endpoint : service.listening()) {
+        addresses.push_back(endpoint.text());
+        list += (list.empty() ? "" : " and ") + endpoint.text();
+    }
+    if (json) {
+        print_line(dump({{"event", "ready"}, {"listen", addresses}, {"key", key.text()}}));
+    } else {
+        print_line("listening on " + list + ", key " + key.text());
+    }
+}
+
+int serve(const Options& options) {
+    if (!crypto::initialize()) {
+        return fail_with(options, "no-randomness", "the system gives no randomness", "");
+    }
+    if (options.data.empty()) {
+        return fail_with(options, "no-data-folder", "there is no home folder to keep the server key in",
+                         "say where with --data DIR");
+    }
+    crypto::SystemRng rng;
+    const auto identity = load_or_create_key(options.data, rng);
+    if (!identity) {
+        return fail_with(options, "key", identity.error().message(), "");
+    }
+    Service service{identity->noise_keys(), rng};
+    if (const auto status = listen_as_asked(service, options); !status) {
+        return fail_with(options, "cannot-listen", "cannot listen on " + status.error().message(),
+                         hint_for(status.error().code));
+    }
+    announce(service, identity->id(), options.json);
+    service.run();
+    return 0;
+}
+
+}  // namespace
+}  // namespace pinhole::rendezvous
+
+int main(int argc, char** argv) {
+    using namespace pinhole::rendezvous;
+    try {
+        const auto parsed = parse_options(argc, argv);
+        if (const auto* code = std::get_if<int>(&parsed)) {
+            return *code;
+        }
+        const auto& options = std::get<Options>(parsed);
+        pinhole::log::set_level(options.log_level);
+        raise_descriptor_limit();
+        return serve(options);
+    } catch (const std::exception& error) {
+        std::fputs((std::string{"pinhole-rendezvous: "} + error.what() + '\n').c_str(), stderr);
+        return kFailure;
+    }
+}

@@ -1,0 +1,33 @@
+// The command line of pinhole-rendezvous.
+#pragma once
+
+#include "common/base/log.hpp"
+#include "common/net/endpoint.hpp"
+
+#include <filesystem>
+#include <optional>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace pinhole::rendezvous {
+
+struct Options {
+    /// Empty: the default port on all addresses.
+    std::vector<net::Endpoint> listen;
+    /// Empty: under the user's state folder.
+    std::filesystem::path data;
+    log::Level log_level = log::Level::warn;
+    bool json = false;
+};
+
+/// What was asked for, or the exit code when there is nothing to run (--help, --version, a usage error: 2).
+[[nodiscard]] std::variant<Options, int> parse_options(int argc, char** argv);
+
+/// ADDR, ADDR:PORT or [V6]:PORT; port 0 means any.
+[[nodiscard]] std::optional<net::Endpoint> parse_listen(std::string_view text);
+
+/// $XDG_STATE_HOME/pinhole-rendezvous, or below ~/.local/state; empty if neither is known.
+[[nodiscard]] std::filesystem::path default_data_folder();
+
+}  // namespace pinhole::rendezvous

@@ -1,0 +1,164 @@
+#include "rendezvous/shell/service.hpp"
+
+#include "common/base/limits.hpp"
+#include "common/io/clock.hpp"
+#include "common/io/convert.hpp"
+#include "common/signaling/secure_link.hpp"
+#include "rendezvous/shell/stun_stream.hpp"
+
+#include <csignal>
+#include <utility>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+namespace pinhole::rendezvous {
+
+namespace {
+
+using io::asio::ip::tcp;
+
+/// A connection that has not said its first byte by then is closed.
+constexpr Duration kFirstByte = limits::kHandshakeTimeout;
+/// Pause of accepting after an error such as "too many open files": connections that end make room.
+constexpr Duration kAcceptPause = 100ms;
+/// RFC 8489 §5: the two most significant bits of a STUN message are zero; its first byte is 0 to 3 for every class.
+constexpr std::uint8_t kLastStunByte = 3;
+
+/// A guest has no key agreement, but a socket and perhaps a STUN buffer: about 25 KB, 50 MB at the bound.
+constexpr Admission::Config kGuests{
+    .max_connections = 2000, .max_per_source = 64, .max_logging_in_per_source = 64, .opens = {}};
+
+}  // namespace
+
+Service::Service(crypto::KeyPair keys, Rng& rng)
+    : hub_(io_.get_executor(), std::move(keys), rng), guests_(kGuests), signals_(io_) {
+    // From here on, so that whoever sees the program ready can end it cleanly.
+    boost::system::error_code ignored;
+    signals_.add(SIGINT, ignored);
+    signals_.add(SIGTERM, ignored);
+}
+
+Status Service::listen(const net::Endpoint& at) {
+    auto listener = Listener::open(io_.get_executor(), at);
+    if (!listener) {
+        return std::unexpected(listener.error());
+    }
+    listeners_.push_back(std::make_unique<Listener>(*std::move(listener)));
+    return {};
+}
+
+std::vector<net::Endpoint> Service::listening() const {
+    std::vector<net::Endpoint> endpoints;
+    for (const auto& listener : listeners_) {
+        endpoints.push_back(listener->local());
+    }
+    return endpoints;
+}
+
+void Service::run() {
+    io::spawn(io_.get_executor(), "signals", watch_signals());
+    hub_.start();
+    for (const auto& listener : listeners_) {
+        io::spawn(io_.get_executor(), "accept", accept(*listener));
+        io::spawn(io_.get_executor(), "receive", receive(*listener));
+    }
+    io_.run();
+}
+
+void Service::stop() {
+    stopping_ = true;
+    for (const auto& listener : listeners_) {
+        listener->close();
+    }
+    hub_.stop();
+    for (const auto& link : links_) {
+        link->close();
+    }
+}
+
+io::asio::awaitable<void> Service::watch_signals() {
+    co_await signals_.async_wait(io::use_tuple);
+    log::info("stopping");
+    stop();
+}
+
+io::asio::awaitable<void> Service::accept(Listener& listener) {
+    io::asio::steady_timer pause{io_};
+    while (!stopping_) {
+        auto result = co_await listener.tcp().async_accept(io::use_tuple);
+        auto& [ec, socket] = result;
+        if (stopping_) {
+            co_return;
+        }
+        boost::system::error_code gone;
+        const auto remote = ec ? tcp::endpoint{} : socket.remote_endpoint(gone);
+        if (ec) {
+            if (const auto dropped = accept_failures_.pass(io::now())) {
+                log::warn("cannot accept a connection: {} ({} more since the last such line)", ec.message(), *dropped);
+            }
+            pause.expires_after(kAcceptPause);
+            co_await pause.async_wait(io::use_tuple);
+        } else if (!gone) {
+            boost::system::error_code ignored;
+            socket.set_option(tcp::no_delay{true}, ignored);
+            socket.non_blocking(true, ignored);
+            auto link = std::make_shared<TcpLink>(std::move(socket), io::from_asio(remote));
+            io::spawn(io_.get_executor(), "connection", serve(std::move(link)));
+        }
+    }
+}
+
+io::asio::awaitable<void> Service::serve(std::shared_ptr<TcpLink> link) {
+    links_.insert(link);
+    co_await dispatch(link);
+    link->close();
+    links_.erase(link);
+}
+
+io::asio::awaitable<void> Service::dispatch(std::shared_ptr<TcpLink> link) {
+    const auto& source = link->remote().address;
+    if (guests_.enter(source, io::now())) {
+        guests_.leave(source, false);
+        co_return;
+    }
+    link->close_after(kFirstByte);
+    const auto ready = co_await link->socket().async_wait(tcp::socket::wait_read, io::use_tuple);
+    boost::system::error_code ec = std::get<0>(ready);
+    std::uint8_t first = 0;
+    if (!ec) {
+        link->socket().receive(io::asio::buffer(&first, 1), tcp::socket::message_peek, ec);
+    }
+    if (!ec && first == signaling::kPreamble.front()) {
+        guests_.leave(source, false);
+        link->disarm();
+        co_await hub_.serve(link);
+        co_return;
+    }
+    if (!ec && first <= kLastStunByte) {
+        co_await serve_stun(link, stun_);
+    }
+    guests_.leave(source, false);
+}
+
+io::asio::awaitable<void> Service::receive(Listener& listener) {
+    const io::UdpSocket::OnDatagram on_datagram = [this, &listener](const net::Received& datagram) {
+        answer(listener, datagram);
+    };
+    while (!stopping_) {
+        if (const auto ec = co_await listener.udp().wait_readable()) {
+            co_return;
+        }
+        listener.udp().receive(on_datagram);
+    }
+}
+
+void Service::answer(Listener& listener, const net::Received& datagram) {
+    const auto reply = stun_.handle_datagram(datagram.payload, datagram.path.remote, io::now());
+    if (reply) {
+        // An answer that cannot be sent is a lost one: the client asks again (RFC 8489 §6.2.1).
+        listener.udp().send(datagram.path, *reply, reply->size(), net::Ecn::not_ect);
+    }
+}
+
+}  // namespace pinhole::rendezvous

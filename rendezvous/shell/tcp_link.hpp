@@ -1,0 +1,36 @@
+// One accepted TCP connection and the time it has left. Shared by the coroutines that read, write and end it.
+#pragma once
+
+#include "common/base/time.hpp"
+#include "common/io/tokens.hpp"
+#include "common/net/endpoint.hpp"
+
+#include <memory>
+#include <utility>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+namespace pinhole::rendezvous {
+
+class TcpLink : public std::enable_shared_from_this<TcpLink> {
+  public:
+    TcpLink(io::asio::ip::tcp::socket socket, const net::Endpoint& remote)
+        : socket_(std::move(socket)), remote_(remote), timer_(socket_.get_executor()) {}
+
+    [[nodiscard]] io::asio::ip::tcp::socket& socket() { return socket_; }
+
+    [[nodiscard]] const net::Endpoint& remote() const { return remote_; }
+
+    /// Closes the socket after `time` unless armed anew or disarmed.
+    void close_after(Duration time);
+    void disarm();
+    void close();
+
+  private:
+    io::asio::ip::tcp::socket socket_;
+    net::Endpoint remote_;
+    io::asio::steady_timer timer_;
+};
+
+}  // namespace pinhole::rendezvous
