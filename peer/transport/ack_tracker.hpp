@@ -47,7 +47,7 @@ class AckTracker {
 
     RangeSet received_;
     std::uint64_t next_expected_ = 0;
-    TimePoint largest_at_{};
+    TimePoint largest_at_;
     std::uint64_t eliciting_total_ = 0;
     int unacked_ = 0;
     bool urgent_ = false;

@@ -12,7 +12,7 @@
 
 namespace pinhole::transport {
 
-inline constexpr std::size_t kChunkSize = 16 * 1024;
+inline constexpr std::size_t kChunkSize = 16U << 10;
 
 using Chunk = std::array<std::uint8_t, kChunkSize>;
 

@@ -96,7 +96,7 @@ void Connection::stop(StreamId stream, std::uint64_t code) {
 }
 
 void Connection::close(CloseReason reason, std::string detail, TimePoint now) {
-    impl_->close(reason, detail, now);
+    impl_->close(reason, std::move(detail), now);
 }
 
 bool Connection::closed() const {

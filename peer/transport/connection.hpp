@@ -62,13 +62,13 @@ struct Config {
 };
 
 enum class CloseReason : std::uint64_t {
-    done = 0,            ///< the application is finished
-    protocol_violation,  ///< a frame or packet that no correct peer sends
-    flow_control,        ///< more data than was allowed
-    stream_limit,        ///< more streams than were allowed
-    internal,            ///< the other side failed
-    idle,                ///< local only: nothing heard for idle_timeout
-    application = 0x100  ///< and above: codes of the application
+    done = 0,                ///< the application is finished
+    protocol_violation = 1,  ///< a frame or packet that no correct peer sends
+    flow_control = 2,        ///< more data than was allowed
+    stream_limit = 3,        ///< more streams than were allowed
+    internal = 4,            ///< the other side failed
+    idle = 5,                ///< local only: nothing heard for idle_timeout
+    application = 0x100      ///< and above: codes of the application
 };
 
 struct Opened {  ///< the peer opened a stream

@@ -49,7 +49,7 @@ class Connection::Impl {
 
     [[nodiscard]] bool end_of_stream(StreamId id) const { return !closed_by_us_ && streams_.end_of_stream(id); }
 
-    void close(CloseReason reason, std::string_view detail, TimePoint now);
+    void close(CloseReason reason, std::string detail, TimePoint now);
 
     [[nodiscard]] bool closed() const { return state_ == State::draining || state_ == State::closed; }
 
@@ -206,8 +206,8 @@ class Connection::Impl {
     bool closed_by_us_ = false;
     bool close_pending_ = false;
     int close_answers_ = 0;
-    TimePoint close_deadline_{};
-    TimePoint close_repeat_{};
+    TimePoint close_deadline_;
+    TimePoint close_repeat_;
 };
 
 }  // namespace pinhole::transport

@@ -117,12 +117,13 @@ void Connection::Impl::on_timer(Timer timer, TimePoint now) {
     }
 }
 
-void Connection::Impl::close(CloseReason reason, std::string_view detail, TimePoint now) {
+void Connection::Impl::close(CloseReason reason, std::string detail, TimePoint now) {
     if (state_ != State::open) {
         return;
     }
     close_reason_ = reason;
-    close_detail_ = detail.substr(0, kMaxCloseDetail);
+    close_detail_ = std::move(detail);
+    close_detail_.resize(std::min(close_detail_.size(), kMaxCloseDetail));
     closed_by_us_ = true;
     streams_.clear();
     if (active() == nullptr || reason == CloseReason::idle) {

@@ -36,7 +36,7 @@ void Connection::Impl::handle_datagram(const net::Received& datagram, TimePoint 
     Arrival arrival{.number = number, .addresses = datagram.path, .now = now};
     const auto outcome = process_frames(*payload, arrival);
     if (!outcome) {
-        close(outcome.error().reason, outcome.error().what, now);
+        close(outcome.error().reason, std::string{outcome.error().what}, now);
     } else if (state_ == State::open) {
         note_source(arrival, size);
         if (!arrival.refused) {
@@ -60,7 +60,8 @@ struct Connection::Impl::FrameVisitor {
 
     Outcome operator()(const PingFrame&) const {
         arrival.urgent = true;
-        return eliciting();
+        eliciting();
+        return {};
     }
 
     Outcome operator()(const AckFrame& frame) const {
@@ -69,7 +70,7 @@ struct Connection::Impl::FrameVisitor {
     }
 
     Outcome operator()(const StreamFrame& frame) const {
-        static_cast<void>(eliciting());
+        eliciting();
         const auto taken = self.streams_.handle(frame);
         if (!taken) {
             return std::unexpected(taken.error());
@@ -81,7 +82,7 @@ struct Connection::Impl::FrameVisitor {
     template <class Frame>
         requires requires(Streams& streams, const Frame& frame) { streams.handle(frame); }
     Outcome operator()(const Frame& frame) const {
-        static_cast<void>(eliciting());
+        eliciting();
         return self.streams_.handle(frame);
     }
 
@@ -103,10 +104,9 @@ struct Connection::Impl::FrameVisitor {
         return {};
     }
 
-    Outcome eliciting() const {
+    void eliciting() const {
         arrival.ack_eliciting = true;
         arrival.probing = false;
-        return {};
     }
 };
 

@@ -105,7 +105,7 @@ void Connection::Impl::settle_ack_round(const AckFrame& frame, std::size_t newly
 /// What one look at a path found.
 struct Connection::Impl::LossRound {
     std::size_t packets = 0;
-    TimePoint newest_sent{};
+    TimePoint newest_sent;
     /// Packets lost one after another with none acknowledged between them. RFC 9002 §7.6.2.
     std::optional<TimePoint> run_start;
     std::uint64_t run_end = 0;

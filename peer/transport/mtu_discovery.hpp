@@ -40,7 +40,7 @@ class MtuDiscovery {
     std::size_t current_;
     std::size_t in_flight_ = 0;
     int probes_lost_ = 0;
-    TimePoint search_again_{};
+    TimePoint search_again_;
     std::optional<std::uint64_t> largest_large_acked_;
     int large_lost_ = 0;
 };

@@ -25,7 +25,7 @@ class Pacer {
     [[nodiscard]] static std::size_t quantum(double bytes_per_second, std::size_t mtu);
 
   private:
-    TimePoint updated_{};
+    TimePoint updated_;
     double rate_ = 0;
     double budget_ = 0;
 };

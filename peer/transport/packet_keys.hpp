@@ -61,7 +61,7 @@ class PacketKeys {
     bool receive_phase_ = false;
     /// Lowest number opened with the current key.
     std::uint64_t current_first_ = 0;
-    TimePoint previous_expiry_{};
+    TimePoint previous_expiry_;
     crypto::ReplayWindow window_;
     std::uint64_t forged_ = 0;
     std::uint64_t forgery_limit_;

@@ -21,8 +21,8 @@ namespace pinhole::transport {
 
 // What each side may use before it hears of more, part of the protocol. Windows that are configured smaller count as
 // these.
-inline constexpr std::uint64_t kInitialStreamCredit = 256 * 1024;
-inline constexpr std::uint64_t kInitialConnectionCredit = 512 * 1024;
+inline constexpr std::uint64_t kInitialStreamCredit = 256U << 10;
+inline constexpr std::uint64_t kInitialConnectionCredit = 512U << 10;
 inline constexpr std::uint64_t kInitialStreams = 64;
 
 class Streams {

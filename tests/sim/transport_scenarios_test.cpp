@@ -55,7 +55,10 @@ INSTANTIATE_TEST_SUITE_P(TransportScenarios, FirstLoss, testing::Range(0, 12));
 TEST(TransportScenarios, BurstLossCostsNoProbeTimeout) {
     Pair pair{both_ways(link(20ms, 20 * kMegabit))};
     int seen = 0;
-    pair.wiretap = [&](bool from_a, ByteView) { return !from_a || ++seen < 300 || seen > 340; };
+    pair.wiretap = [&](bool from_a, ByteView) {
+        seen += from_a ? 1 : 0;
+        return !from_a || seen < 300 || seen > 340;
+    };
     const auto time = transfer_time(pair, 3'000'000, 20s);
     EXPECT_LE(time, 2.5);
     EXPECT_GE(pair.a.connection.stats().packets_lost, 40U);

@@ -83,7 +83,7 @@ void check_seed(std::uint64_t seed) {
 }
 
 TEST(TransportSeeds, TransfersCompleteOverRandomLinks) {
-    if (const char* one = std::getenv("PINHOLE_SEED")) {
+    if (const char* one = std::getenv("PINHOLE_SEED")) {  // NOLINT(concurrency-mt-unsafe): one thread
         check_seed(std::strtoull(one, nullptr, 10));
         return;
     }

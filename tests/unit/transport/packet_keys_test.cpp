@@ -86,6 +86,7 @@ TEST_F(PacketKeysTest, ReceiverFollowsAnyNumberOfRolls) {
 
 TEST_F(PacketKeysTest, LatePacketsOfTheOldKeyAreTakenForAWhile) {
     std::vector<Packet> packets;
+    packets.reserve(4);
     for (int i = 0; i < 4; ++i) {
         packets.push_back(seal());
     }
