@@ -1,4 +1,5 @@
 // pinhole-rendezvous, the server's program: options, key, listeners, then it serves until it is told to stop.
+#include "common/base/encoding.hpp"
 #include "common/base/limits.hpp"
 #include "rendezvous/options.hpp"
 #include "rendezvous/shell/key_file.hpp"
@@ -78,7 +79,8 @@ std::string hint_for(const std::error_code& code) {
     return "try an address of this machine with --listen ADDR";
 }
 
-void announce(const Service& service, const crypto::PeerId& key, bool json) {
+/// `key` is what peers pin: the Noise static public key in base32.
+void announce(const Service& service, const std::string& key, bool json) {
     std::vector<std::string> addresses;
     std::string list;
     for (const auto& endpoint : service.listening()) {
@@ -86,9 +88,9 @@ void announce(const Service& service, const crypto::PeerId& key, bool json) {
         list += (list.empty() ? "" : " and ") + endpoint.text();
     }
     if (json) {
-        print_line(dump({{"event", "ready"}, {"listen", addresses}, {"key", key.text()}}));
+        print_line(dump({{"event", "ready"}, {"listen", addresses}, {"key", key}}));
     } else {
-        print_line("listening on " + list + ", key " + key.text());
+        print_line("listening on " + list + ", key " + key);
     }
 }
 
@@ -110,7 +112,7 @@ int serve(const Options& options) {
         return fail_with(options, "cannot-listen", "cannot listen on " + status.error().message(),
                          hint_for(status.error().code));
     }
-    announce(service, identity->id(), options.json);
+    announce(service, to_base32(identity->noise_keys().public_key), options.json);
     service.run();
     return 0;
 }

@@ -157,6 +157,7 @@ void NetworkCommand::finish(Exit exit) {
     }
     exit_ = exit;
     std::vector<shell::SessionId> open;
+    open.reserve(sessions_.size());
     for (const auto& [id, peer] : sessions_) {
         open.push_back(id);
     }

@@ -65,7 +65,7 @@ std::expected<IncomingCall, RejectedCall> read_call(const signaling::Incoming& i
 }
 
 Session::Session(SessionConfig config, signaling::CallId call, std::vector<net::Candidate> locals, Rng& rng)
-    : config_(std::move(config)), rng_(rng), call_(call), locals_(std::move(locals)) {
+    : config_(config), rng_(rng), call_(call), locals_(std::move(locals)) {
     config_.transport.local_connection_id = rng_.u64();
 }
 

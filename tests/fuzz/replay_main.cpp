@@ -1,13 +1,13 @@
 // Runs a fuzz target as an ordinary test: every file of the corpus as it is, then mutations of each from a fixed seed.
-#include <cstdint>
+#include "common/base/rng.hpp"
+
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <vector>
-
-#include "common/base/rng.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 

@@ -5,7 +5,9 @@
 namespace pinhole::shell {
 namespace {
 
-net::Address address(const char* text) { return *net::Address::parse(text); }
+net::Address address(const char* text) {
+    return *net::Address::parse(text);
+}
 
 TEST(UsableAddresses, KeepLoopbackAndTheNetworkApart) {
     const std::vector all{address("127.0.0.1"), address("10.0.0.5"), address("2001:db8::5")};
@@ -31,9 +33,8 @@ TEST(HostCandidates, AreOfOneFamilyWithFallingPriority) {
 
 TEST(ReflexiveCandidate, IsNoneWithoutANat) {
     const auto local = *net::Endpoint::parse("198.51.100.7:4000");
-    ice::Reflexive answer{.path = {.local = local, .remote = *net::Endpoint::parse("192.0.2.1:3478")},
-                          .reflexive = local,
-                          .rtt = 1ms};
+    ice::Reflexive answer{
+        .path = {.local = local, .remote = *net::Endpoint::parse("192.0.2.1:3478")}, .reflexive = local, .rtt = 1ms};
     EXPECT_FALSE(reflexive_candidate(answer));
     answer.reflexive = *net::Endpoint::parse("203.0.113.9:5000");
     const auto candidate = reflexive_candidate(answer);

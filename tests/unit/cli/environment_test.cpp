@@ -1,8 +1,8 @@
 #include "peer/cli/environment.hpp"
 
-#include <gtest/gtest.h>
-
 #include "common/base/encoding.hpp"
+
+#include <gtest/gtest.h>
 
 namespace pinhole::cli {
 namespace {

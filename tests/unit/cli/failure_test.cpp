@@ -1,10 +1,10 @@
 #include "peer/cli/failure.hpp"
 
-#include <gtest/gtest.h>
-
 #include "peer/files/errors.hpp"
 #include "peer/session/errors.hpp"
 #include "peer/store/errors.hpp"
+
+#include <gtest/gtest.h>
 
 namespace pinhole::cli {
 namespace {

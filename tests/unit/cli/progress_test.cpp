@@ -1,8 +1,8 @@
 #include "peer/cli/progress.hpp"
 
-#include <gtest/gtest.h>
-
 #include "peer/cli/output.hpp"
+
+#include <gtest/gtest.h>
 
 namespace pinhole::cli {
 namespace {

@@ -1,11 +1,11 @@
 #include "peer/cli/worker.hpp"
 
-#include <gtest/gtest.h>
-
 #include <atomic>
 #include <future>
 #include <memory>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace pinhole::cli {
 namespace {
