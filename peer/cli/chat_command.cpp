@@ -56,10 +56,7 @@ void ChatCommand::ready() {
 }
 
 shell::CallDecision ChatCommand::on_call(const crypto::PeerId& from, std::uint8_t services) {
-    const auto contact = environment_.database().contacts().find(from);
-    if (!contact || !*contact) {
-        output_.note(fmt::format("refused a call from a stranger; if you know this ID: pinhole contacts add NAME {}",
-                                 from.text()));
+    if (!knows(from)) {
         return shell::CallDecision::refuse;
     }
     const bool wanted = !contact_ || contact_->id == from;

@@ -2,6 +2,7 @@
 
 #include "common/base/encoding.hpp"
 #include "common/base/log.hpp"
+#include "common/io/clock.hpp"
 #include "peer/files/errors.hpp"
 #include "peer/session/errors.hpp"
 
@@ -106,6 +107,15 @@ void NetworkCommand::on_server_lost(const Error& error, bool was_online) {
 void NetworkCommand::server_lost(const Error& error) {
     log::info("server connection lost: {}", error.message());
     output_.note("lost the rendezvous server; trying again");
+}
+
+bool NetworkCommand::knows(const crypto::PeerId& caller) {
+    const auto contact = environment_.database().contacts().find(caller);
+    const bool known = contact && *contact;
+    if (!known && stranger_notes_.pass(io::now())) {
+        output_.note("refused a call from a stranger; if you know this ID: pinhole contacts add NAME " + caller.text());
+    }
+    return known;
 }
 
 shell::SessionId NetworkCommand::call(const peer_store::Contact& contact) {

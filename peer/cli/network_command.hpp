@@ -2,6 +2,7 @@
 // reports, Ctrl-C, and an orderly end. A command overrides what it wants to know.
 #pragma once
 
+#include "common/base/log.hpp"
 #include "peer/cli/environment.hpp"
 #include "peer/shell/node.hpp"
 
@@ -38,6 +39,8 @@ class NetworkCommand : public shell::NodeHandler {
     /// Called while the server is away although we need it for nothing but new calls.
     virtual void server_lost(const Error& error);
 
+    /// Whether a caller is a contact; a stranger is mentioned, at most every ten seconds, so that the user can add it.
+    [[nodiscard]] bool knows(const crypto::PeerId& caller);
     /// Calls a contact and reports `connecting`.
     shell::SessionId call(const peer_store::Contact& contact);
     /// Closes what is open, then ends run() with this code. The first call decides the code.
@@ -83,6 +86,7 @@ class NetworkCommand : public shell::NodeHandler {
     bool was_online_ = false;
     std::optional<Exit> exit_;
     std::optional<Exit> concluding_;
+    log::RateLimit stranger_notes_{10s};
 };
 
 /// What the end of a session means for a transfer that was under way.

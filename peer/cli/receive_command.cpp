@@ -47,10 +47,7 @@ void ReceiveCommand::ready() {
 }
 
 shell::CallDecision ReceiveCommand::on_call(const crypto::PeerId& from, std::uint8_t services) {
-    const auto contact = environment_.database().contacts().find(from);
-    if (!contact || !*contact) {
-        output_.note(fmt::format("refused a call from a stranger; if you know this ID: pinhole contacts add NAME {}",
-                                 from.text()));
+    if (!knows(from)) {
         return shell::CallDecision::refuse;
     }
     return services == 0 || finishing() ? shell::CallDecision::not_here : shell::CallDecision::take;
