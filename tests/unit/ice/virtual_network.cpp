@@ -40,8 +40,9 @@ net::Candidate host_candidate(const net::Endpoint& endpoint, std::uint16_t prefe
 }
 
 std::size_t VirtualNetwork::add(const HostConfig& config, Duration patience) {
-    Host host{
-        .config = config, .rng = std::make_unique<SeededRng>(rng_.u64()), .agent = {}, .events = {}, .mappings = {}};
+    Host host;
+    host.config = config;
+    host.rng = std::make_unique<SeededRng>(rng_.u64());
     host.agent = std::make_unique<Agent>(
         Config{.role = config.role, .local = Credentials::generate(*host.rng), .patience = patience}, *host.rng);
     // Hosts behind one NAT must not get the same ports.
