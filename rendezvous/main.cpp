@@ -5,8 +5,8 @@
 #include "rendezvous/shell/key_file.hpp"
 #include "rendezvous/shell/service.hpp"
 
-#include <cstdio>
 #include <exception>
+#include <iostream>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -27,8 +27,7 @@ void raise_descriptor_limit() {
 }
 
 void print_line(const std::string& line) {
-    std::fputs((line + '\n').c_str(), stdout);
-    std::fflush(stdout);
+    std::cout << line << std::endl;
 }
 
 std::string dump(const nlohmann::ordered_json& event) {
@@ -36,7 +35,7 @@ std::string dump(const nlohmann::ordered_json& event) {
 }
 
 int fail_with(const Options& options, const char* code, const std::string& message, const std::string& hint) {
-    std::fputs(("pinhole-rendezvous: " + message + (hint.empty() ? "" : "; " + hint) + '\n').c_str(), stderr);
+    std::cerr << "pinhole-rendezvous: " << message << (hint.empty() ? "" : "; ") << hint << '\n';
     if (options.json) {
         nlohmann::ordered_json event{{"event", "error"}, {"code", code}, {"message", message}};
         if (!hint.empty()) {
@@ -132,7 +131,7 @@ int main(int argc, char** argv) {
         raise_descriptor_limit();
         return serve(options);
     } catch (const std::exception& error) {
-        std::fputs((std::string{"pinhole-rendezvous: "} + error.what() + '\n').c_str(), stderr);
+        std::cerr << "pinhole-rendezvous: " << error.what() << '\n';
         return kFailure;
     }
 }

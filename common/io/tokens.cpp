@@ -24,8 +24,8 @@ std::string describe(const std::exception_ptr& failure) {
 
 }  // namespace
 
-void spawn(asio::any_io_executor executor, std::string name, asio::awaitable<void> task) {
-    asio::co_spawn(std::move(executor), std::move(task), [name = std::move(name)](const std::exception_ptr& failure) {
+void spawn(const asio::any_io_executor& executor, std::string name, asio::awaitable<void> task) {
+    asio::co_spawn(executor, std::move(task), [name = std::move(name)](const std::exception_ptr& failure) {
         if (!failure) {
             return;
         }

@@ -17,6 +17,6 @@ namespace asio = boost::asio;
 inline constexpr auto use_tuple = asio::as_tuple(asio::use_awaitable);
 
 /// Runs `task` to its end on `executor`; `name` is for the log.
-void spawn(asio::any_io_executor executor, std::string name, asio::awaitable<void> task);
+void spawn(const asio::any_io_executor& executor, std::string name, asio::awaitable<void> task);
 
 }  // namespace pinhole::io

@@ -258,7 +258,7 @@ UdpSocket::UdpSocket(UdpSocket&&) noexcept = default;
 UdpSocket& UdpSocket::operator=(UdpSocket&&) noexcept = default;
 UdpSocket::~UdpSocket() = default;
 
-Result<UdpSocket> UdpSocket::open(asio::any_io_executor executor, const net::Endpoint& bind) {
+Result<UdpSocket> UdpSocket::open(const asio::any_io_executor& executor, const net::Endpoint& bind) {
     auto state = std::make_unique<State>(executor);
     const auto endpoint = to_udp(bind);
     boost::system::error_code ec;

@@ -27,7 +27,7 @@ class UdpSocket {
     using OnDatagram = std::function<void(const net::Received&)>;
 
     /// Binds to `bind`; port 0 lets the system choose, an unspecified address means all of its family.
-    [[nodiscard]] static Result<UdpSocket> open(asio::any_io_executor executor, const net::Endpoint& bind);
+    [[nodiscard]] static Result<UdpSocket> open(const asio::any_io_executor& executor, const net::Endpoint& bind);
 
     UdpSocket(UdpSocket&&) noexcept;
     UdpSocket& operator=(UdpSocket&&) noexcept;

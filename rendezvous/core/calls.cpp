@@ -32,7 +32,7 @@ int weight(EndReason reason) {
 
 }  // namespace
 
-Status Calls::handle_connect(ConnectionId from, const crypto::PeerId& identity, signaling::Connect connect,
+Status Calls::handle_connect(ConnectionId from, const crypto::PeerId& identity, const signaling::Connect& connect,
                              const std::vector<ConnectionId>& callees, TimePoint now) {
     const Side caller{.connection = from, .call = connect.call};
     if (sides_.contains(caller)) {

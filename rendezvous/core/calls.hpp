@@ -41,8 +41,9 @@ class Calls {
     Calls(const Config& config, Rng& rng) : config_(config), rng_(rng) {}
 
     /// Rings `callees`. An error if the caller uses an id twice, which no correct peer does.
-    [[nodiscard]] Status handle_connect(ConnectionId from, const crypto::PeerId& identity, signaling::Connect connect,
-                                        const std::vector<ConnectionId>& callees, TimePoint now);
+    [[nodiscard]] Status handle_connect(ConnectionId from, const crypto::PeerId& identity,
+                                        const signaling::Connect& connect, const std::vector<ConnectionId>& callees,
+                                        TimePoint now);
     /// The sides to start, if this answer took the call. Late and unknown ones are ignored, as races are natural.
     [[nodiscard]] std::optional<Pair> handle_answer(ConnectionId from, signaling::Answer answer, TimePoint now);
     void handle_trickle(ConnectionId from, const signaling::Trickle& trickle);

@@ -61,8 +61,8 @@ void Server::handle_message(ConnectionId from, signaling::ToServer message, Time
     if (!connections_.contains(from)) {
         return;
     }
-    if (auto* connect = std::get_if<signaling::Connect>(&message)) {
-        handle_connect(from, std::move(*connect), now);
+    if (const auto* connect = std::get_if<signaling::Connect>(&message)) {
+        handle_connect(from, *connect, now);
     } else if (auto* answer = std::get_if<signaling::Answer>(&message)) {
         handle_answer(from, std::move(*answer), now);
     } else if (const auto* trickle = std::get_if<signaling::Trickle>(&message)) {
@@ -72,11 +72,11 @@ void Server::handle_message(ConnectionId from, signaling::ToServer message, Time
     }
 }
 
-void Server::handle_connect(ConnectionId from, signaling::Connect connect, TimePoint now) {
+void Server::handle_connect(ConnectionId from, const signaling::Connect& connect, TimePoint now) {
     ++totals_.connects;
     const auto identity = *connections_.at(from).client.id();
     const auto callees = registry_.find(connect.to);
-    if (const auto status = calls_.handle_connect(from, identity, std::move(connect), callees, now); !status) {
+    if (const auto status = calls_.handle_connect(from, identity, connect, callees, now); !status) {
         close(from, status.error().message());
     }
 }

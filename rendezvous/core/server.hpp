@@ -79,7 +79,7 @@ class Server {
     };
 
     void handle_message(ConnectionId from, signaling::ToServer message, TimePoint now);
-    void handle_connect(ConnectionId from, signaling::Connect connect, TimePoint now);
+    void handle_connect(ConnectionId from, const signaling::Connect& connect, TimePoint now);
     void handle_answer(ConnectionId from, signaling::Answer answer, TimePoint now);
     void log_in(ConnectionId connection);
     void send(ConnectionId to, const signaling::ToPeer& message);

@@ -39,7 +39,7 @@ Result<tcp::acceptor> open_tcp(const io::asio::any_io_executor& executor, const 
 
 }  // namespace
 
-Result<Listener> Listener::open(io::asio::any_io_executor executor, const net::Endpoint& at) {
+Result<Listener> Listener::open(const io::asio::any_io_executor& executor, const net::Endpoint& at) {
     for (int attempt = 1;; ++attempt) {
         auto tcp = open_tcp(executor, at);
         if (!tcp) {

@@ -11,7 +11,7 @@ namespace pinhole::rendezvous {
 class Listener {
   public:
     /// Port 0 becomes one that both protocols have free.
-    [[nodiscard]] static Result<Listener> open(io::asio::any_io_executor executor, const net::Endpoint& at);
+    [[nodiscard]] static Result<Listener> open(const io::asio::any_io_executor& executor, const net::Endpoint& at);
 
     [[nodiscard]] net::Endpoint local() const { return udp_.local(); }
 

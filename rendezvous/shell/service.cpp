@@ -50,6 +50,7 @@ Status Service::listen(const net::Endpoint& at) {
 
 std::vector<net::Endpoint> Service::listening() const {
     std::vector<net::Endpoint> endpoints;
+    endpoints.reserve(listeners_.size());
     for (const auto& listener : listeners_) {
         endpoints.push_back(listener->local());
     }
