@@ -5,9 +5,11 @@
 #include "rendezvous/shell/key_file.hpp"
 #include "rendezvous/shell/service.hpp"
 
+#include <csignal>
 #include <exception>
 #include <iostream>
 #include <string>
+#include <tuple>
 
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
@@ -27,7 +29,7 @@ void raise_descriptor_limit() {
 }
 
 void print_line(const std::string& line) {
-    std::cout << line << std::endl;
+    std::cout << line << '\n' << std::flush;
 }
 
 std::string dump(const nlohmann::ordered_json& event) {
@@ -121,6 +123,7 @@ int serve(const Options& options) {
 
 int main(int argc, char** argv) {
     using namespace pinhole::rendezvous;
+    std::ignore = std::signal(SIGPIPE, SIG_IGN);  // a reader of our log that went away is no reason to stop
     try {
         const auto parsed = parse_options(argc, argv);
         if (const auto* code = std::get_if<int>(&parsed)) {

@@ -242,6 +242,10 @@ Status SecureLink::send(ByteView plaintext) {
     return {};
 }
 
+std::size_t SecureLink::backlog() const {
+    return state_->output.size();
+}
+
 Bytes SecureLink::poll_output() {
     return std::exchange(state_->output, {});
 }

@@ -41,6 +41,8 @@ class SecureLink {
     [[nodiscard]] std::optional<Bytes> poll_frame();
     /// Only when established; at most kMaxFramePlaintext bytes.
     [[nodiscard]] Status send(ByteView plaintext);
+    /// Bytes that poll_output would give.
+    [[nodiscard]] std::size_t backlog() const;
     /// Bytes for the TCP stream; empty when there are none. Ownership moves out.
     [[nodiscard]] Bytes poll_output();
 

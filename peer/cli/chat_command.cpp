@@ -83,6 +83,10 @@ void ChatCommand::connected(shell::SessionId id) {
             contact_ = **contact;
         }
     }
+    if (!contact_ || contact_->id != peer) {
+        node_->close(id);  // two called while we waited for anybody: the first one stays
+        return;
+    }
     if (session_ && *session_ != id && live(*session_)) {
         const auto old = *session_;
         session_ = id;
@@ -126,7 +130,13 @@ void ChatCommand::send_pending() {
         if (const auto status = channel_->send(message.text, message.id, message.sent_at); !status) {
             log::warn("cannot send a message: {}", status.error().message());
         }
+        take_output();
     }
+}
+
+void ChatCommand::take_output() {
+    const auto output = channel_->poll_output();
+    unwritten_.insert(unwritten_.end(), output.begin(), output.end());
 }
 
 void ChatCommand::stream_event(shell::SessionId id, const transport::Event& event) {
@@ -147,6 +157,7 @@ void ChatCommand::stream_event(shell::SessionId id, const transport::Event& even
         }
     } else if (std::holds_alternative<transport::Writable>(event)) {
         pump();
+        read_stream();
     } else if (std::holds_alternative<transport::Finished>(event) && leaving_) {
         finish(concluding().value_or(Exit::done));
     }
@@ -154,7 +165,8 @@ void ChatCommand::stream_event(shell::SessionId id, const transport::Event& even
 
 void ChatCommand::read_stream() {
     auto* transport = node_->transport(*session_);
-    while (transport != nullptr && channel_) {
+    // Whoever does not read our receipts is not read either.
+    while (transport != nullptr && channel_ && unwritten_.size() < chat::kMaxBacklog) {
         auto bytes = read_some(*transport, *stream_, limits::kMaxPeerMessage);
         if (bytes.empty()) {
             break;
@@ -173,6 +185,7 @@ void ChatCommand::read_stream() {
             node_->close(*session_);
             return;
         }
+        take_output();
     }
     pump();
 }
@@ -188,8 +201,7 @@ void ChatCommand::pump() {
     if (transport == nullptr) {
         return;
     }
-    const auto output = channel_->poll_output();
-    unwritten_.insert(unwritten_.end(), output.begin(), output.end());
+    take_output();
     if (!unwritten_.empty()) {
         const auto written = transport->write(*stream_, unwritten_).value_or(0);
         unwritten_.erase(unwritten_.begin(), unwritten_.begin() + static_cast<std::ptrdiff_t>(written));

@@ -33,6 +33,7 @@ class ChatCommand final : public NetworkCommand {
 
     void open_channel(shell::SessionId id, transport::StreamId stream, chat::Side side);
     void send_pending();
+    void take_output();
     void read_stream();
     void pump();
     void handle_event(const chat::Event& event);

@@ -64,8 +64,8 @@ void ReceiveCommand::stream_event(shell::SessionId id, const transport::Event& e
         read_stream({id, readable->stream});
     } else if (const auto* writable = std::get_if<transport::Writable>(&event)) {
         pump({id, writable->stream});
-    } else if (std::holds_alternative<transport::Finished>(event)) {
-        if (concluding()) {
+    } else if (const auto* finished = std::get_if<transport::Finished>(&event)) {
+        if (concluding() && only_ == Key{id, finished->stream}) {
             finish(*concluding());  // the other side has our last word
         }
     } else if (const auto* reset = std::get_if<transport::Reset>(&event)) {
@@ -79,8 +79,8 @@ void ReceiveCommand::stream_event(shell::SessionId id, const transport::Event& e
 
 void ReceiveCommand::open_incoming(const Key& key) {
     const auto& [session, stream] = key;
-    const auto open =
-        std::ranges::count_if(transfers_, [&](const auto& entry) { return entry.first.first == session; });
+    const auto open = std::ranges::count_if(
+        transfers_, [&](const auto& entry) { return entry.first.first == session && !entry.second->over; });
     if (static_cast<std::size_t>(open) >= kMaxTransfersPerSession) {
         node_->transport(session)->reset(stream, 0);
         node_->transport(session)->stop(stream, 0);
@@ -197,6 +197,12 @@ void ReceiveCommand::handle_event(const Key& key, const files::Event& event) {
 
 void ReceiveCommand::handle_offer(const Key& key, Incoming& incoming, const files::Offered& offered) {
     const auto& offer = offered.offer;
+    if (concluding() || (options_.once && only_ && *only_ != key)) {
+        incoming.receiver.refuse(signaling::RefuseReason::busy);
+        boost::asio::post(io_, [this, key] { pump(key); });
+        return;
+    }
+    only_ = key;
     const auto& peer = peer_of(key.first);
     incoming.report.emplace(environment_, peer_store::Direction::incoming, peer, offer);
     output_.event("offer", {{"transfer", offer.id.text()},
@@ -287,7 +293,7 @@ void ReceiveCommand::end_transfer(const Key& key, Exit exit) {
         if (all_over) {
             conclude(Exit::interrupted);
         }
-    } else if (options_.once) {
+    } else if (options_.once && only_ == key) {
         conclude(exit);
     }
 }

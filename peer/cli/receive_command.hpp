@@ -68,6 +68,7 @@ class ReceiveCommand final : public NetworkCommand {
     std::map<Key, std::shared_ptr<Incoming>> transfers_;
     std::deque<Key> questions_;
     bool asking_ = false;
+    std::optional<Key> only_;  ///< the transfer that --once is about: the last one offered
     StandardInput input_;
     boost::asio::streambuf answer_{256};
     Worker worker_;  // last: it goes first, and its jobs use the rest

@@ -80,6 +80,9 @@ void SendCommand::stream_event(shell::SessionId id, const transport::Event& even
         }
     } else if (std::holds_alternative<transport::Reset>(event) || std::holds_alternative<transport::Stopped>(event)) {
         sender_->handle_closed({.code = files::make_error_code(files::Errc::peer_gone), .detail = {}});
+        pump();
+        finish(concluding().value_or(Exit::transfer_failed));
+        return;
     }
     pump();
 }

@@ -40,7 +40,7 @@ std::unexpected<RejectedCall> reject(signaling::CallId call, signaling::EndReaso
 }  // namespace
 
 std::expected<IncomingCall, RejectedCall> read_call(const signaling::Incoming& incoming, const crypto::Identity& self,
-                                                    ReplayGuard& guard, WallTime now, Rng& rng) {
+                                                    Rng& rng) {
     using enum signaling::EndReason;
     auto handshake = answer_handshake(self, rng);
     const auto payload = handshake.read(incoming.handshake);
@@ -55,13 +55,19 @@ std::expected<IncomingCall, RejectedCall> read_call(const signaling::Incoming& i
     if (offer->from != incoming.from || !key || handshake.remote_static() != key) {
         return reject(incoming.call, bad, {.code = make_error_code(Errc::peer_identity), .detail = {}});
     }
-    if (guard.check(incoming.handshake, offer->sent_at, now) != ReplayGuard::Verdict::fresh) {
-        return reject(incoming.call, stale, {.code = make_error_code(Errc::clock_wrong), .detail = {}}, now.unix_ms);
-    }
     return IncomingCall{.call = incoming.call,
                         .offer = *std::move(offer),
                         .handshake = std::move(handshake),
                         .candidates = incoming.candidates};
+}
+
+std::expected<void, RejectedCall> check_age(const signaling::Incoming& incoming, const IncomingCall& call,
+                                            ReplayGuard& guard, WallTime now) {
+    if (guard.check(incoming.handshake, call.offer.sent_at, now) == ReplayGuard::Verdict::fresh) {
+        return {};
+    }
+    return reject(incoming.call, signaling::EndReason::stale,
+                  {.code = make_error_code(Errc::clock_wrong), .detail = {}}, now.unix_ms);
 }
 
 Session::Session(SessionConfig config, signaling::CallId call, std::vector<net::Candidate> locals, Rng& rng)
@@ -107,7 +113,7 @@ void Session::send_offer(WallTime wall, TimePoint now) {
     answer_deadline_ = now + config_.answer_patience;
     signaling_.emplace_back(signaling::Connect{
         .call = call_, .to = config_.remote, .handshake = *std::move(message), .candidates = offered_candidates()});
-    end_of_local_candidates();
+    send_end_of_candidates();
 }
 
 void Session::answer(IncomingCall incoming, TimePoint now) {
@@ -138,7 +144,7 @@ void Session::answer(IncomingCall incoming, TimePoint now) {
     agree(incoming.handshake, incoming.offer.ice, now);
     add_remote(incoming.candidates, now);
     answer_deadline_ = now + config_.answer_patience;
-    end_of_local_candidates();
+    send_end_of_candidates();
 }
 
 void Session::agree(crypto::NoiseHandshake& handshake, const ice::Credentials& remote, TimePoint now) {
@@ -167,6 +173,11 @@ void Session::add_local_candidate(const net::Candidate& candidate, TimePoint now
 }
 
 void Session::end_of_local_candidates() {
+    locals_complete_ = true;
+    send_end_of_candidates();
+}
+
+void Session::send_end_of_candidates() {
     if (agent_ && locals_complete_ && !locals_end_sent_) {
         locals_end_sent_ = true;
         signaling_.emplace_back(signaling::Trickle{.call = call_, .candidates = {}, .last = true});
@@ -324,10 +335,16 @@ void Session::use_pair(const ice::PairInfo& pair, const char* reason, TimePoint 
 
 void Session::drain_transport() {
     while (auto event = transport_->poll_event()) {
-        if (std::holds_alternative<transport::Confirmed>(*event)) {
+        // A peer that opens a stream has heard us, though the packet that confirms it may have been lost.
+        const bool confirmed = std::holds_alternative<transport::Confirmed>(*event);
+        if (!connected_ && (confirmed || std::holds_alternative<transport::Opened>(*event))) {
             connected_ = true;
             events_.emplace_back(Connected{});
-        } else if (const auto* changed = std::get_if<transport::PathChanged>(&*event)) {
+        }
+        if (confirmed) {
+            continue;
+        }
+        if (const auto* changed = std::get_if<transport::PathChanged>(&*event)) {
             if (!path_ || path_->second != changed->addresses) {
                 path_.emplace(changed->path, changed->addresses);
                 events_.emplace_back(PathInUse{.addresses = changed->addresses,
@@ -341,8 +358,10 @@ void Session::drain_transport() {
             } else if (closed->by_peer) {
                 const auto code = closed->reason == kCancelled ? Errc::peer_cancelled : Errc::peer_closed;
                 end({.code = make_error_code(code), .detail = closed->detail});
-            } else {
+            } else if (state_ == State::closing) {
                 end({.code = {}, .detail = closed->detail});
+            } else {
+                end({.code = make_error_code(Errc::peer_closed), .detail = closed->detail});
             }
             return;
         } else {

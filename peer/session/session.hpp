@@ -41,10 +41,14 @@ struct RejectedCall {
     Error error;
 };
 
-/// Decrypts and checks an incoming call: key, claimed identity, age.
+/// Decrypts an incoming call and checks key and claimed identity.
 [[nodiscard]] std::expected<IncomingCall, RejectedCall> read_call(const signaling::Incoming& incoming,
-                                                                  const crypto::Identity& self, ReplayGuard& guard,
-                                                                  WallTime now, Rng& rng);
+                                                                  const crypto::Identity& self, Rng& rng);
+
+/// Refuses a call that is old or was seen before. Only for callers that are known: what the guard remembers is bounded,
+/// and a stranger must not be able to fill it.
+[[nodiscard]] std::expected<void, RejectedCall> check_age(const signaling::Incoming& incoming, const IncomingCall& call,
+                                                          ReplayGuard& guard, WallTime now);
 
 /// How this side ends a conversation; travels in the transport's CLOSE.
 enum class Goodbye : std::uint8_t { done, cancelled };
@@ -128,6 +132,7 @@ class Session {
     void handle_trickle(const signaling::Trickle& trickle, TimePoint now);
     void handle_end(const signaling::End& end, WallTime wall, TimePoint now);
     void agree(crypto::NoiseHandshake& handshake, const ice::Credentials& remote, TimePoint now);
+    void send_end_of_candidates();
     void add_remote(const std::vector<net::Candidate>& candidates, TimePoint now);
     void drain_agent(TimePoint now);
     void drain_transport();

@@ -308,7 +308,7 @@ void Node::Impl::handle_incoming(const signaling::Incoming& incoming) {
         server_->send(signaling::End{.call = incoming.call, .reason = limit});
         return;
     }
-    auto read = session::read_call(incoming, *config_.identity, replay_guard_, wall_now(), rng_);
+    auto read = session::read_call(incoming, *config_.identity, rng_);
     if (!read) {
         log::info("dropped an incoming call: {}", read.error().error.message());
         server_->send(read.error().end);
@@ -326,6 +326,10 @@ void Node::Impl::handle_incoming(const signaling::Incoming& incoming) {
             return;
         case CallDecision::ignore:
             return;
+    }
+    if (const auto fresh = session::check_age(incoming, *read, replay_guard_, wall_now()); !fresh) {
+        server_->send(fresh.error().end);
+        return;
     }
     auto session = std::make_unique<session::Session>(session_config(from, config_.services), incoming.call,
                                                       local_candidates(), rng_);

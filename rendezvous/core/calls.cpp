@@ -38,7 +38,7 @@ Status Calls::handle_connect(ConnectionId from, const crypto::PeerId& identity, 
     if (sides_.contains(caller)) {
         return fail(Errc::malformed, "a call id that is in use");
     }
-    if (count_of(from) >= limits::kMaxCallsPerConnection) {
+    if (count_of(from, Role::caller) >= limits::kMaxCallsPerConnection) {
         deliver_end(caller, EndReason::limit);
         return {};
     }
@@ -208,17 +208,18 @@ Calls::Iterator Calls::find(const Side& side) {
     return found == sides_.end() ? calls_.end() : calls_.find(found->second);
 }
 
-std::size_t Calls::count_of(ConnectionId connection) const {
+std::size_t Calls::count_of(ConnectionId connection, Role role) const {
     std::size_t count = 0;
     for (auto next = sides_.lower_bound({.connection = connection, .call = {}});
          next != sides_.end() && next->first.connection == connection; ++next) {
-        ++count;
+        const bool calls = calls_.at(next->second).caller == next->first;
+        count += calls == (role == Role::caller) ? 1 : 0;
     }
     return count;
 }
 
 std::optional<Side> Calls::new_leg(ConnectionId connection) {
-    if (count_of(connection) >= limits::kMaxCallsPerConnection) {
+    if (count_of(connection, Role::callee) >= limits::kMaxCallsPerConnection) {
         return std::nullopt;
     }
     Side leg{.connection = connection, .call = {rng_.u64() | kLegBit}};

@@ -76,7 +76,9 @@ class Calls {
     using Iterator = std::map<CallKey, Call>::iterator;
 
     [[nodiscard]] Iterator find(const Side& side);
-    [[nodiscard]] std::size_t count_of(ConnectionId connection) const;
+    enum class Role : std::uint8_t { caller, callee };
+    /// Calls of a connection in one role: those that ring it must not use up what it may place itself.
+    [[nodiscard]] std::size_t count_of(ConnectionId connection, Role role) const;
     [[nodiscard]] std::optional<Side> new_leg(ConnectionId connection);
     void decline(Iterator call, const Side& leg, const signaling::End& end);
     void lose(Iterator call, const Side& side);

@@ -39,6 +39,9 @@ class Client {
     [[nodiscard]] Status handle_timeout(TimePoint now);
     [[nodiscard]] Status send(const signaling::ToPeer& message);
 
+    /// Bytes that wait to be written to it.
+    [[nodiscard]] std::size_t backlog() const { return link_.backlog(); }
+
     [[nodiscard]] Bytes poll_output() { return link_.poll_output(); }
 
     [[nodiscard]] std::optional<TimePoint> next_timeout() const { return timers_.next(); }

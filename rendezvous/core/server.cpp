@@ -1,5 +1,7 @@
 #include "rendezvous/core/server.hpp"
 
+#include "common/base/limits.hpp"
+
 #include <utility>
 
 namespace pinhole::rendezvous {
@@ -145,8 +147,23 @@ void Server::send(ConnectionId to, const signaling::ToPeer& message) {
 void Server::deliver_calls() {
     // Closing a connection that does not read may add deliveries to others; each closes at most once, so this ends.
     while (const auto delivery = calls_.poll_delivery()) {
+        if (sheds(*delivery)) {
+            continue;
+        }
         send(delivery->to, delivery->message);
     }
+}
+
+bool Server::sheds(const Calls::Delivery& delivery) {
+    const auto to = connections_.find(delivery.to);
+    if (to == connections_.end() || to->second.client.backlog() <= limits::kMaxSignalingBacklog / 2) {
+        return false;
+    }
+    if (const auto* incoming = std::get_if<signaling::Incoming>(&delivery.message)) {
+        calls_.handle_end(delivery.to, {.call = incoming->call, .reason = signaling::EndReason::limit});
+        return true;
+    }
+    return std::holds_alternative<signaling::Trickle>(delivery.message);
 }
 
 void Server::remove(ConnectionId connection) {

@@ -84,6 +84,9 @@ class Server {
     void log_in(ConnectionId connection);
     void send(ConnectionId to, const signaling::ToPeer& message);
     void deliver_calls();
+    /// What other peers cause must not fill the queue of a peer whose link is slow: past half of it, calls are declined
+    /// and candidates dropped instead of the connection being closed.
+    [[nodiscard]] bool sheds(const Calls::Delivery& delivery);
     /// The only way out: of the map, the registry, the calls and the counts.
     void remove(ConnectionId connection);
     void close(ConnectionId connection, std::string reason);

@@ -10,6 +10,13 @@
 
 namespace pinhole::rendezvous {
 
+namespace {
+
+/// A client that reads nothing for so long loses its connection, and what was queued for it.
+constexpr Duration kWriteStall = 10s;
+
+}  // namespace
+
 Hub::Hub(io::asio::any_io_executor executor, crypto::KeyPair keys, Rng& rng)
     : executor_(std::move(executor)), server_(std::move(keys), Config{}, rng), timer_(executor_) {}
 
@@ -67,11 +74,13 @@ io::asio::awaitable<void> Hub::run_timers() {
 }
 
 io::asio::awaitable<void> Hub::write(ConnectionId id, std::shared_ptr<TcpLink> link, Bytes bytes) {
+    link->close_after(kWriteStall);
     const auto result = co_await io::asio::async_write(link->socket(), io::asio::buffer(bytes), io::use_tuple);
     if (std::get<0>(result)) {
         link->close();  // the reader ends and tells the core
         co_return;
     }
+    link->disarm();
     server_.resume_output(id);
     drain();
 }

@@ -91,6 +91,10 @@ Result<std::optional<crypto::Identity>> load(const fs::path& path) {
     if (!S_ISREG(status.st_mode)) {
         return fail({}, fmt::format("{} is not a file", path.native()));
     }
+    if (status.st_uid != ::geteuid()) {
+        return fail({}, fmt::format("the server key {} belongs to another user; use a --data folder of your own",
+                                    path.native()));
+    }
     if ((status.st_mode & kOthers) != 0) {
         return fail({}, fmt::format("others than its owner may read the server key {}; if nobody has, keep it with: "
                                     "chmod 600 {}",

@@ -15,6 +15,8 @@ namespace {
 
 /// As the service's own bound for datagrams.
 constexpr std::size_t kMaxMessage = 1280;
+/// A client asks a few times; whoever goes on holds a place in the waiting room for nothing.
+constexpr int kMaxAnswers = 64;
 
 io::asio::awaitable<bool> read_exactly(std::shared_ptr<TcpLink> link, ByteSpan into) {
     const auto result =
@@ -33,7 +35,7 @@ io::asio::awaitable<bool> write_all(std::shared_ptr<TcpLink> link, ByteView byte
 io::asio::awaitable<void> serve_stun(std::shared_ptr<TcpLink> link, StunService& service) {
     std::array<std::uint8_t, kMaxMessage> buffer{};
     const ByteSpan message{buffer};
-    while (true) {
+    for (int answers = 0; answers < kMaxAnswers; ++answers) {
         link->close_after(kStunIdle);
         if (!co_await read_exactly(link, message.first(stun::kHeaderSize))) {
             co_return;

@@ -107,20 +107,34 @@ TEST(Abuse, GarbageInsteadOfThePreambleIsRefused) {
     world.expect_empty();
 }
 
-TEST(Abuse, PeerThatDoesNotReadIsClosedAtTheBacklog) {
+TEST(Abuse, CallersCannotFillTheQueueOfAPeerThatIsSlowToRead) {
     World world;
-    auto& deaf = world.log_in(1);
+    auto& slow = world.log_in(1);
     auto& caller = world.log_in(2);
-    world.server().pause_output(deaf.connection);
-    for (std::uint64_t id = 1; id <= 1000 && !deaf.closed; ++id) {
-        auto call = call_to(deaf, id);
+    world.server().pause_output(slow.connection);
+    for (std::uint64_t id = 1; id <= 300; ++id) {
+        auto call = call_to(slow, id);
         call.handshake.resize(limits::kMaxSessionHandshake);
         caller.send(call);
         caller.send(End{.call = {id}, .reason = EndReason::hangup});
         world.advance(20ms);
     }
-    EXPECT_THAT(deaf.closed, Optional(HasSubstr("does not read")));
+    EXPECT_FALSE(slow.closed);
     EXPECT_FALSE(caller.closed);
+    const auto ends = caller.all<End>();
+    ASSERT_FALSE(ends.empty());
+    EXPECT_EQ(ends.back().reason, EndReason::limit);
+}
+
+TEST(Abuse, PeerThatAsksButDoesNotReadIsClosedAtTheBacklog) {
+    World world;
+    auto& deaf = world.log_in(1);
+    world.server().pause_output(deaf.connection);
+    for (std::uint64_t token = 1; token <= 20'000 && !deaf.closed; ++token) {
+        deaf.send(signaling::Ping{.token = token | 1ULL << 63});
+        world.advance(10ms);
+    }
+    EXPECT_THAT(deaf.closed, Optional(HasSubstr("does not read")));
 }
 
 TEST(Abuse, PausedOutputComesInOrderWhenResumed) {

@@ -29,6 +29,7 @@ TEST(ListenOption, RefusesEverythingElse) {
 std::variant<Options, int> parse(std::vector<std::string> words) {
     words.insert(words.begin(), "pinhole-rendezvous");
     std::vector<char*> arguments;
+    arguments.reserve(words.size());
     for (auto& word : words) {
         arguments.push_back(word.data());
     }

@@ -50,6 +50,18 @@ struct Peer {
     }
 };
 
+/// As the shell does it for a contact's call.
+std::expected<IncomingCall, RejectedCall> read_fresh(const signaling::Incoming& incoming, Peer& to,
+                                                     ReplayGuard& guard) {
+    auto read = read_call(incoming, to.identity, to.rng);
+    if (read) {
+        if (auto fresh = check_age(incoming, *read, guard, to.wall); !fresh) {
+            return std::unexpected(fresh.error());
+        }
+    }
+    return read;
+}
+
 class World {
   public:
     World() : alice(1, "198.51.100.1:1000"), bob(2, "198.51.100.2:2000") {}
@@ -144,7 +156,7 @@ class World {
     void incoming(Peer& to, Peer& from, const signaling::Connect& connect) {
         const signaling::Incoming message{
             .call = {77}, .from = from.identity.id(), .handshake = connect.handshake, .candidates = connect.candidates};
-        auto read = read_call(message, to.identity, guard, to.wall, to.rng);
+        auto read = read_fresh(message, to, guard);
         if (!read) {
             rejected = read.error();
             auto end = read.error().end;
@@ -299,7 +311,7 @@ TEST(Session, IsNotFooledByAReplayedOffer) {
     world.run(2s);
     const signaling::Incoming replay{
         .call = {78}, .from = world.alice.identity.id(), .handshake = world.last_connect.handshake, .candidates = {}};
-    const auto read = read_call(replay, world.bob.identity, world.guard, world.bob.wall, world.bob.rng);
+    const auto read = read_fresh(replay, world.bob, world.guard);
     ASSERT_FALSE(read);
     EXPECT_EQ(read.error().end.reason, signaling::EndReason::stale);
 }
@@ -311,7 +323,7 @@ TEST(Session, RefusesACallerWhoIsNotWhoTheServerSays) {
     const signaling::Incoming forged{
         .call = {78}, .from = world.bob.identity.id(), .handshake = world.last_connect.handshake, .candidates = {}};
     ReplayGuard fresh;
-    const auto read = read_call(forged, world.bob.identity, fresh, world.bob.wall, world.bob.rng);
+    const auto read = read_fresh(forged, world.bob, fresh);
     ASSERT_FALSE(read);
     EXPECT_EQ(read.error().end.reason, signaling::EndReason::bad);
 }
