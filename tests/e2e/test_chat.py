@@ -28,6 +28,18 @@ class Chat(LabCase):
         bob.wait_event("message", text="after")
         self.assertEqual(len(alice.events_named("error")), 1)
 
+    def test_more_than_a_megabyte_through_a_pipe(self):
+        self.across()
+        bob = self.bob.chat("alice", "--wait")
+        bob.wait_event("online")
+        alice = self.alice.chat("bob")
+        lines = [f"{number:03}" + "x" * 12_000 for number in range(150)]
+        for line in lines:
+            alice.say(line)
+        alice.close_stdin()
+        self.assert_exit(alice, DONE, 30)
+        self.assertEqual([event["text"] for event in bob.events_named("message")], lines)
+
     def test_overtakes_a_file(self):
         self.across_slow_links()
         bob_chat = self.bob.chat("alice", "--wait", label="bob's chat")

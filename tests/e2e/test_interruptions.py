@@ -2,7 +2,7 @@
 
 import shutil
 
-from case import DONE, INTERRUPTED, TRANSFER_FAILED, LabCase
+from case import DONE, INTERRUPTED, REFUSED, TRANSFER_FAILED, LabCase
 
 
 class Interruptions(LabCase):
@@ -40,6 +40,15 @@ class Interruptions(LabCase):
         error = self.assert_fails(self.receiver, TRANSFER_FAILED, 60)
         self.assertIn("alice", error["message"])
         self.assert_nothing_under_the_final_name()
+
+    def test_once_means_the_first_offer(self):
+        self.start_transfer()
+        second = self.alice.send(self.make_file("small", 10), "bob", label="alice's second offer")
+        self.assert_fails(second, REFUSED)
+        self.assert_exit(self.sender, DONE, 60)
+        self.assert_exit(self.receiver, DONE)
+        self.assert_same_file(self.sent, self.inbox() / "big")
+        self.assertFalse((self.inbox() / "small").exists())
 
     def test_ctrl_c_at_the_sender(self):
         self.start_transfer()
