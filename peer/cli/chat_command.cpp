@@ -329,10 +329,14 @@ void ChatCommand::interrupt() {
     finish(Exit::interrupted);
 }
 
-void ChatCommand::ended(shell::SessionId id, const Error& error) {
+void ChatCommand::ended(shell::SessionId id, const Error& reason) {
     if (session_ != id || finishing()) {
         return;
     }
+    // Ctrl-C is how people leave a chat: nothing was broken off.
+    const bool left = reason.code == session::make_error_code(session::Errc::peer_cancelled);
+    const Error error =
+        left ? Error{.code = session::make_error_code(session::Errc::peer_closed), .detail = {}} : reason;
     const bool was_connected = channel_.has_value() || stream_.has_value();
     session_.reset();
     outgoing_ = false;

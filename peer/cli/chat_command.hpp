@@ -27,7 +27,7 @@ class ChatCommand final : public NetworkCommand {
     void interrupt() override;
     void connected(shell::SessionId id) override;
     void stream_event(shell::SessionId id, const transport::Event& event) override;
-    void ended(shell::SessionId id, const Error& error) override;
+    void ended(shell::SessionId id, const Error& reason) override;
     void server_lost(const Error& error) override;
     shell::CallDecision on_call(const crypto::PeerId& from, std::uint8_t services) override;
 

@@ -330,7 +330,8 @@ void ReceiveCommand::ended(shell::SessionId id, const Error& error) {
             transfers_.erase(key);
         }
     }
-    if (concluding()) {
+    // The end of another session, such as one whose offer was refused, says nothing about our last word.
+    if (concluding() && (interrupted_ || (only_ && only_->first == id))) {
         finish(*concluding());
     }
 }

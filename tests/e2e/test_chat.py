@@ -66,6 +66,24 @@ class Chat(LabCase):
         self.assertNotEqual(alice.wait_exit(60), DONE)
         self.assertIn("bob", alice.events_named("error")[-1]["message"])
 
+    def test_leaving_by_ctrl_c_is_no_error_for_who_waits(self):
+        self.across()
+        bob = self.bob.chat("alice", "--wait")
+        bob.wait_event("online")
+        alice = self.alice.chat("bob")
+        alice.say("hello")
+        bob.wait_event("message", text="hello")
+        alice.interrupt()
+        self.assert_exit(alice, INTERRUPTED)
+        # bob is still there for the next call, and nothing of the first one was reported as an error
+        before = len(bob.events)
+        again = self.alice.chat("bob")
+        again.say("back")
+        again.close_stdin()
+        self.assert_exit(again, DONE)
+        bob.wait_event("message", text="back", after=before)
+        self.assertEqual([e for e in bob.events_named("error") if e["code"] != "peer-offline"], [])
+
     def test_ctrl_c(self):
         self.across()
         bob = self.bob.chat("alice", "--wait")
