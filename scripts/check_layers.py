@@ -26,14 +26,15 @@ MAY_USE = {
     "rendezvous/shell": ALL_COMMON | {"rendezvous/core"},
     "rendezvous": ALL_COMMON | {"rendezvous/core", "rendezvous/shell"},
     "peer/ice": VALUES | {"common/stun"},
+    "peer/netcheck": VALUES | {"common/stun"},
     "peer/transport": VALUES,
     "peer/session": VALUES | {"common/stun", "common/signaling", "peer/ice", "peer/transport"},
     "peer/chat": VALUES | {"common/signaling"},
     "peer/files": VALUES | {"common/signaling"},
     "peer/store": VALUES | {"common/signaling", "common/store"},
-    "peer/shell": ALL_COMMON - {"common/store"} | {"peer/ice", "peer/transport", "peer/session"},
-    "peer/cli": ALL_COMMON | {"peer/ice", "peer/transport", "peer/session", "peer/chat", "peer/files", "peer/store",
-                              "peer/shell"},
+    "peer/shell": ALL_COMMON - {"common/store"} | {"peer/ice", "peer/netcheck", "peer/transport", "peer/session"},
+    "peer/cli": ALL_COMMON | {"peer/ice", "peer/netcheck", "peer/transport", "peer/session", "peer/chat", "peer/files",
+                              "peer/store", "peer/shell"},
     "peer": {"common/base", "peer/cli"},
 }
 # (what, pattern, rooms or single files that may); everywhere else it is an error.

@@ -8,7 +8,7 @@ packages=(
     clang-19 lld-19 libclang-rt-19-dev clang-tidy-19 clang-format-19 llvm-19 cmake ninja-build ccache pkg-config
     # libraries
     libboost1.81-dev libsodium-dev libprotobuf-dev protobuf-compiler libsqlite3-dev libcli11-dev nlohmann-json3-dev
-    libfmt-dev libssl-dev libgtest-dev libgmock-dev
+    libfmt-dev libssl-dev libgtest-dev libgmock-dev libtomlplusplus-dev
     # the lab
     nftables iproute2 util-linux procps python3
 )
