@@ -26,6 +26,10 @@ inline constexpr Duration kSignalingPing = 10s;
 inline constexpr Duration kSignalingDead = 25s;
 /// Candidates one side may offer in a call; RFC 8445 §6.1.2.5 limits pairs to 100.
 inline constexpr std::size_t kMaxCandidates = 32;
+/// Interface addresses in a peer's report; a machine with more names its first.
+inline constexpr std::size_t kMaxReportAddresses = 32;
+/// External ports that a report lists for each protocol.
+inline constexpr std::size_t kMaxReportSamples = 32;
 /// Payload of a Noise handshake message inside a call.
 inline constexpr std::size_t kMaxSessionHandshake = 1024;
 /// Calls one signaling connection may have under way at once.

@@ -2,6 +2,8 @@
 
 #include "common/base/encoding.hpp"
 #include "common/base/limits.hpp"
+#include "common/signaling/endpoint_codec.hpp"
+#include "common/signaling/report_codec.hpp"
 #include "rendezvous.pb.h"
 
 #include <algorithm>
@@ -21,6 +23,7 @@ constexpr std::size_t kMaxText = 64;
 constexpr int kMaxSteps = 32;
 constexpr std::size_t kMaxFoundation = 32;
 constexpr std::uint32_t kMaxDelayUs = 10'000'000;
+constexpr std::uint32_t kMaxPort = 65535;
 
 std::unexpected<Error> malformed(const char* what) {
     return fail(Errc::malformed, what);
@@ -34,15 +37,6 @@ std::unexpected<Error> too_large(const char* what) {
 
 std::string blob(ByteView bytes) {
     return std::string{as_text(bytes)};
-}
-
-// An IPv4 address has one form on the wire, so that no rule about IPv4 is passed by in an IPv6 coat.
-std::string endpoint_blob(const net::Endpoint& endpoint) {
-    const auto address = endpoint.address.unmapped();
-    auto text = blob(address.bytes());
-    text += static_cast<char>(endpoint.port >> 8);
-    text += static_cast<char>(endpoint.port & 0xff);
-    return text;
 }
 
 void put(const std::vector<net::Candidate>& from, Repeated<pb::Candidate>& to) {
@@ -96,10 +90,15 @@ void put(const Answer& from, pb::ToServer& to) {
     put(from.candidates, *body.mutable_candidates());
 }
 
+void put(const Report& from, pb::ToServer& to) {
+    put_report(from.report, *to.mutable_report());
+}
+
 void put(const Welcome& from, pb::ToPeer& to) {
     auto& body = *to.mutable_welcome();
     body.set_version(from.version);
     body.set_observed(endpoint_blob(from.observed));
+    body.set_second_stun_port(from.second_stun_port.value_or(0));
 }
 
 void put(const Incoming& from, pb::ToPeer& to) {
@@ -143,30 +142,6 @@ bool is_text(const std::string& text) {
 // RFC 8839 §5.1: ice-char = ALPHA / DIGIT / "+" / "/".
 bool is_ice_char(char c) {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
-}
-
-std::optional<net::Endpoint> to_endpoint(const std::string& text) {
-    ByteReader reader{as_bytes(text)};
-    const auto address_bytes = reader.take(text.size() == 18 ? 16 : 4);
-    const auto port = reader.u16();
-    if (!address_bytes || !port || !reader.empty()) {
-        return std::nullopt;
-    }
-    const auto address = net::Address::from_bytes(*address_bytes);
-    if (!address || address->unmapped() != *address) {
-        return std::nullopt;
-    }
-    return net::Endpoint{.address = *address, .port = *port};
-}
-
-bool is_broadcast(const net::Address& address) {
-    return address.is_v4() && std::ranges::all_of(address.bytes(), [](auto byte) { return byte == 0xff; });
-}
-
-/// A place that datagrams may be sent to because a stranger said so.
-bool is_destination(const net::Endpoint& endpoint) {
-    const auto& address = endpoint.address;
-    return endpoint.port != 0 && !address.is_unspecified() && !address.is_multicast() && !is_broadcast(address);
 }
 
 Result<net::Candidate> to_candidate(const pb::Candidate& from) {
@@ -289,12 +264,25 @@ Result<Answered> to_value(const pb::Answered& from) {
     return to_answer<Answered>(from);
 }
 
+Result<Report> to_value(const pb::Report& from) {
+    auto report = to_report(from);
+    if (!report) {
+        return std::unexpected(report.error());
+    }
+    return Report{.report = *std::move(report)};
+}
+
 Result<Welcome> to_value(const pb::Welcome& from) {
     const auto observed = to_endpoint(from.observed());
-    if (!observed || from.version() == 0) {
+    const auto second = from.second_stun_port();
+    if (!observed || from.version() == 0 || second > kMaxPort) {
         return malformed("welcome");
     }
-    return Welcome{.observed = *observed, .version = from.version()};
+    Welcome value{.observed = *observed, .version = from.version(), .second_stun_port = {}};
+    if (second != 0) {
+        value.second_stun_port = static_cast<std::uint16_t>(second);
+    }
+    return value;
 }
 
 Result<Go> to_value(const pb::Go& from) {
@@ -389,6 +377,8 @@ Result<ToServer> parse_to_server(ByteView bytes) {
             return lift<ToServer>(in->connect());
         case pb::ToServer::kAnswer:
             return lift<ToServer>(in->answer());
+        case pb::ToServer::kReport:
+            return lift<ToServer>(in->report());
         case pb::ToServer::BODY_NOT_SET:
             break;
     }

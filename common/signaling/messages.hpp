@@ -7,8 +7,10 @@
 #include "common/base/ids.hpp"
 #include "common/crypto/keys.hpp"
 #include "common/net/candidate.hpp"
+#include "common/net/net_report.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -73,11 +75,19 @@ struct Answer {
     std::vector<net::Candidate> candidates;
 };
 
+/// Where this peer stands in the network, as it measured it; the newest one counts. Without the notes.
+struct Report {
+    net::NetReport report;
+};
+
 // --- server to peer ---
 struct Welcome {
     /// Where the server sees this TCP connection come from.
     net::Endpoint observed;
     std::uint32_t version = 0;
+    /// The server's other UDP port for STUN, on the addresses of its first one: shows whether a mapping depends on the
+    /// remote port.
+    std::optional<std::uint16_t> second_stun_port = std::nullopt;
 };
 
 struct Incoming {
@@ -101,7 +111,7 @@ struct Go {
     std::vector<std::string> steps;
 };
 
-using ToServer = std::variant<Ping, Pong, Connect, Answer, Trickle, End>;
+using ToServer = std::variant<Ping, Pong, Connect, Answer, Trickle, End, Report>;
 using ToPeer = std::variant<Welcome, Ping, Pong, Incoming, Answered, Trickle, Go, End>;
 
 inline constexpr std::uint32_t kVersion = 1;

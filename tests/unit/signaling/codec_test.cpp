@@ -316,6 +316,16 @@ TEST(SignalingCodec, RefusesAWelcomeWithoutVersion) {
     EXPECT_EQ(refusal(ToPeer{Welcome{.observed = observed, .version = 0}}), Errc::malformed);
 }
 
+TEST(SignalingCodec, AWelcomeNamesTheSecondStunPortIfThereIsOne) {
+    const auto observed = *net::Endpoint::parse("192.0.2.1:1");
+    EXPECT_EQ(through_peer(Welcome{.observed = observed, .version = 1}).second_stun_port, std::nullopt);
+    EXPECT_EQ(through_peer(Welcome{.observed = observed, .version = 1, .second_stun_port = 3479}).second_stun_port,
+              3479);
+    auto content = field(2, Bytes{192, 0, 2, 1, 0, 1});
+    content.insert(content.end(), {0x08, 0x01, 0x18, 0x80, 0x80, 0x04});
+    EXPECT_EQ(parse_to_peer(field(10, content)).error().code, Errc::malformed) << "65536 is no port";
+}
+
 TEST(SignalingCodec, TheLargestMessagesFitOneFrame) {
     auto message = connect_message();
     message.handshake.assign(limits::kMaxSessionHandshake, 1);
