@@ -1,6 +1,6 @@
 """Topologies out of network namespaces, veth pairs, nftables NATs and delay links.
 
-    a -- na ==== core ==== nb -- b        na, nb: NATs of a kind below, a router hop between them
+    a -- na ==== core ==== nb -- b        na, nb: kinds of kernel_nats.py, a router hop between them
                    |
                  server                   every ==== is a delay link if a delay is asked for
 
@@ -12,73 +12,14 @@ import ipaddress
 import os
 import pathlib
 import subprocess
+import typing
+
+import kernel_nats
 
 SERVER_ADDRESS = "203.0.113.10"
-NAT_KINDS = ("eim", "eim-random", "fullcone", "adf", "symmetric")
-PUBLIC = "public"
-
-_DROP_UNSOLICITED = """
-table ip filter {
-  chain input {
-    type filter hook input priority filter
-    iifname "wan" ct state new drop
-  }
-}
-"""
-# One external port for each internal socket, remembered in a map and open to everyone (or, with the set `contacted`,
-# to everyone at an address that the socket has sent to).
-_CONE = """
-table ip nat {
-  map cone {
-    type inet_service : ipv4_addr . inet_service
-    flags dynamic,timeout
-  }
-  set contacted {
-    type ipv4_addr . inet_service
-    flags dynamic,timeout
-  }
-  chain pre {
-    type nat hook prerouting priority dstnat
-    iifname "wan" meta l4proto udp %s dnat ip to udp dport map @cone
-  }
-  chain post {
-    type nat hook postrouting priority srcnat
-    oifname "wan" meta l4proto udp update @cone { udp sport timeout 300s : ip saddr . udp sport }
-    oifname "wan" meta l4proto udp update @contacted { ip daddr . udp sport timeout 300s }
-    oifname "wan" masquerade
-  }
-}
-""" + _DROP_UNSOLICITED
-
-
-def _masquerade(how):
-    return """
-table ip nat {
-  chain post {
-    type nat hook postrouting priority srcnat
-    oifname "wan" meta l4proto udp masquerade %s
-    oifname "wan" masquerade
-  }
-}
-""" % how + _DROP_UNSOLICITED
-
-
-# Mapping and filtering in the words of RFC 4787; each was confirmed with independent NAT classifiers.
-_RULES = {
-    "eim": _masquerade(""),  # endpoint-independent, ports preserved; filter: address and port
-    "eim-random": _masquerade("to :20000-29999"),  # the same, another port than inside
-    "symmetric": _masquerade("random"),  # a new random port for each destination; filter: address and port
-    "fullcone": _CONE % "",  # endpoint-independent mapping and filtering
-    "adf": _CONE % "ip saddr . udp dport @contacted",  # endpoint-independent mapping, filter: address
-}
-_BLOCK_UDP = """
-table ip block {
-  chain forward {
-    type filter hook forward priority filter
-    meta l4proto udp drop
-  }
-}
-"""
+ALTERNATE_ADDRESS = "203.0.113.11"  # of a server with two
+PUBLIC = kernel_nats.PUBLIC
+NAT_KINDS = tuple(kind for kind in kernel_nats.KINDS if kind != PUBLIC)
 
 
 class LabError(Exception):
@@ -105,8 +46,15 @@ class Namespace:
     def nft(self, rules):
         self.run(["nft", "-f", "-"], input=rules)
 
+    def sysctl(self, **values):
+        """Paths under /proc/sys, with `/` between their parts."""
+        self.run(["sh", "-c", "".join(f"echo {value} >/proc/sys/{path}\n" for path, value in values.items())])
+
     def make_router(self):
-        self.run(["sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"])
+        self.sysctl(**{"net/ipv4/ip_forward": 1})
+        # Where the kernel has it, packets within the LAN, and those that turn back into it, would skip the router's rules.
+        if os.path.exists("/proc/sys/net/bridge/bridge-nf-call-iptables"):
+            self.sysctl(**{"net/bridge/bridge-nf-call-iptables": 0})
 
 
 @dataclasses.dataclass
@@ -116,6 +64,7 @@ class Host:
     namespace: Namespace
     address: str  # its own
     public: str  # what the world sees: its NAT's address, or its own
+    alternate: typing.Optional[str] = None  # second address of a server
 
 
 @dataclasses.dataclass
@@ -140,6 +89,7 @@ class Lab:
         self._binaries = binaries
         self._links = []
         self._sides = 0
+        self._servers = 0
         self.core = Namespace("core")
         self.core.make_router()
         self.server = None
@@ -160,48 +110,75 @@ class Lab:
 
     # --- what a topology is made of ---------------------------------------------------------------------------
 
-    def add_server(self, delay_ms=0):
-        namespace = Namespace("server")
-        self.connect(namespace, "wan", f"{SERVER_ADDRESS}/24", "server", "203.0.113.1/24", DelayLink(delay_ms))
-        namespace.ip("route add default via 203.0.113.1")
-        self.server = Host(namespace, SERVER_ADDRESS, SERVER_ADDRESS)
-        return self.server
+    def add_server(self, delay_ms=0, name="server", alternate=False):
+        """The first one has SERVER_ADDRESS and, as the alternate of RFC 5780, ALTERNATE_ADDRESS; more may follow."""
+        namespace = Namespace(name)
+        network = f"203.0.{113 + self._servers}"
+        self._servers += 1
+        self.connect(namespace, "wan", f"{network}.10/24", name, f"{network}.1/24", DelayLink(delay_ms))
+        if alternate:
+            namespace.ip(f"address add {network}.11/24 dev wan")
+        namespace.ip(f"route add default via {network}.1")
+        host = Host(namespace, f"{network}.10", f"{network}.10", f"{network}.11" if alternate else None)
+        self.server = self.server or host
+        return host
 
     def add_side(self, name, kind, delay_ms=0, lan=None, block_udp=False):
         """A host behind a NAT of its own, or with a public address; `lan` is the private network, e.g. 10.1.0.0/24."""
-        if kind == PUBLIC:
-            return self._add_public(name, delay_ms)
+        if kind == PUBLIC or kernel_nats.KINDS[kind].host_firewall:
+            return self._add_public(name, kind, delay_ms)
         router = self.add_nat(f"n{name}", kind, delay_ms, lan, block_udp)
         return router.add_host(name)
 
-    def add_nat(self, name, kind, delay_ms=0, lan=None, block_udp=False, link=None):
-        """A NAT router; add_host() puts machines on its LAN. `link` says more about its access line than a delay."""
+    def add_nat(self, name, kind, delay_ms=0, lan=None, block_udp=False, link=None, behind=None, limits=None):
+        """A NAT router; add_host() puts machines on its LAN. `link` says more about its access line than a delay,
+        `behind` is another NAT, `limits` replaces those of the kind. Of a kind with layers this is the innermost one."""
+        layers = kernel_nats.KINDS[kind].layers
+        for index, outer in enumerate(reversed(layers[1:])):
+            behind = self.add_nat(f"{name}-{index}", outer, delay_ms, link=link, behind=behind)
+            delay_ms, link = 0, None
+        if layers:
+            kind = layers[0]
+        if block_udp:
+            limits = dataclasses.replace(limits or kernel_nats.KINDS[kind].limits, blocked=("udp",))
         self._sides += 1
-        wan = ipaddress.ip_network(f"198.18.{self._sides}.0/24")
         lan = ipaddress.ip_network(lan or f"10.{self._sides}.0.0/24")
-        return _Nat(self, name, kind, link or DelayLink(delay_ms), wan, lan, block_udp)
+        if behind is None:
+            wan = ipaddress.ip_network(f"198.18.{self._sides}.0/24")
+            address, gateway = f"{wan[2]}/24", wan[1]
+        else:
+            address, gateway = behind.next_address(), behind.gateway
+        return _Nat(self, name, kind, link or DelayLink(delay_ms), address, gateway, lan, behind, limits)
 
-    def _add_public(self, name, delay_ms):
+    def _add_public(self, name, kind, delay_ms):
         self._sides += 1
         namespace = Namespace(name)
         address = f"198.18.{self._sides}.2"
         gateway = f"198.18.{self._sides}.1"
         self.connect(namespace, "wan", f"{address}/24", name, f"{gateway}/24", DelayLink(delay_ms))
         namespace.ip(f"route add default via {gateway}")
+        if kind != PUBLIC:
+            namespace.nft(kernel_nats.rules(kind, address))
         return Host(namespace, address, address)
 
     def connect(self, namespace, interface, address, core_interface, core_address, link):
         """Links a namespace to the core router, through a delay link if there is anything to emulate."""
-        if link.delay_ms or link.rate_mbit or link.loss:
-            self._start_link(namespace, interface, core_interface, link)
-        else:
-            namespace.ip(f"link add {interface} type veth peer name {core_interface} netns core")
-        for end, name, own in ((namespace, interface, address), (self.core, core_interface, core_address)):
-            end.ip(f"address add {own} dev {name}", f"link set dev {name} txqueuelen 10000 up")
+        self.join(namespace, interface, self.core, core_interface, link)
+        namespace.ip(f"address add {address} dev {interface}")
+        self.core.ip(f"address add {core_address} dev {core_interface}")
 
-    def _start_link(self, namespace, interface, core_interface, link):
+    def join(self, namespace, interface, other, other_interface, link):
+        """Two interfaces and what is between them, without addresses."""
+        if link.delay_ms or link.rate_mbit or link.loss:
+            self._start_link(namespace, interface, other, other_interface, link)
+        else:
+            namespace.ip(f"link add {interface} type veth peer name {other_interface} netns {other.name}")
+        for end, name in ((namespace, interface), (other, other_interface)):
+            end.ip(f"link set dev {name} txqueuelen 10000 up")
+
+    def _start_link(self, namespace, interface, other, other_interface, link):
         argv = [self._binaries.find("pinhole-delay-link"), "--a", f"{namespace.path}:{interface}",
-                "--b", f"{self.core.path}:{core_interface}", *link.options()]
+                "--b", f"{other.path}:{other_interface}", *link.options()]
         process = subprocess.Popen(list(map(str, argv)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self._links.append(process)
         if process.stdout.readline() != "ready\n":
@@ -209,28 +186,79 @@ class Lab:
 
 
 class _Nat:
-    """A NAT router; hosts behind it share one bridged LAN."""
+    """A NAT router; hosts, or further NATs, behind it share one bridged LAN."""
 
-    def __init__(self, lab, name, kind, link, wan, lan, block_udp):
-        self._lan = lan
-        self._hosts = 0
-        self.public = str(wan[2])
+    def __init__(self, lab, name, kind, link, address, gateway, lan, behind, limits):
+        self.kind = kind
+        self.address = address.partition("/")[0]  # on its outer side
+        self.public = behind.public if behind else self.address  # as the world sees it
         self.namespace = Namespace(name)
         self.namespace.make_router()
-        lab.connect(self.namespace, "wan", f"{wan[2]}/24", name, f"{wan[1]}/24", link)
-        self.namespace.ip(f"route add default via {wan[1]}", "link add lan type bridge",
+        self.gateway = str(lan[1])
+        self._gateway_outside = gateway
+        self._lan = lan
+        self._hosts = 0
+        self._limits = limits
+        self._generation = 0
+        if behind:
+            lab.join(self.namespace, "wan", behind.namespace, name, link)
+            self.namespace.ip(f"address add {address} dev wan")
+            behind.namespace.ip(f"link set dev {name} master lan")
+        else:
+            lab.connect(self.namespace, "wan", address, name, f"{gateway}/24", link)
+        self.namespace.ip(f"route add default via {gateway}", "link add lan type bridge",
                           f"address add {lan[1]}/{lan.prefixlen} dev lan", "link set lan up")
-        self.namespace.nft(_RULES[kind] + (_BLOCK_UDP if block_udp else ""))
+        self._load_rules()
+
+    def _load_rules(self):
+        self.namespace.nft("flush ruleset\n" + kernel_nats.rules(self.kind, self.address, self._generation, self._limits))
+        if values := kernel_nats.sysctls(self.kind, self._limits):
+            self.namespace.sysctl(**values)
+
+    def next_address(self):
+        """For another machine on the LAN."""
+        self._hosts += 1
+        return f"{self._lan[1 + self._hosts]}/{self._lan.prefixlen}"
 
     def add_host(self, name):
-        self._hosts += 1
+        address = self.next_address()
         host = Namespace(name)
-        address = self._lan[1 + self._hosts]
         host.ip(f"link add eth0 type veth peer name {name} netns {self.namespace.name}",
-                f"address add {address}/{self._lan.prefixlen} dev eth0", "link set eth0 up",
-                f"route add default via {self._lan[1]}")
+                f"address add {address} dev eth0", "link set eth0 up",
+                f"route add default via {self.gateway}")
         self.namespace.ip(f"link set dev {name} master lan up")
-        return Host(host, str(address), self.public)
+        return Host(host, address.partition("/")[0], self.public)
+
+    # --- faults -----------------------------------------------------------------------------------------------
+
+    def expire(self):
+        """All mappings are gone; where ports are preserved, new ones get the same."""
+        self.namespace.run(["conntrack", "-F"])
+
+    def limit(self, limits):
+        """Block, lose or count from here on (kernel_nats.Limits); mappings stay."""
+        self._limits = limits
+        self._load_rules()
+
+    def rebind(self):
+        """A reboot: all mappings are gone, and new ones get other ports than before."""
+        if not kernel_nats.KINDS[self.kind].moves:
+            raise LabError(f"a {self.kind} keeps its ports; change_address() rebinds it")
+        self._generation += 1
+        self._load_rules()
+        self.expire()
+
+    def change_address(self):
+        """A reconnection: all mappings are gone, and the external address is another one. Returns it."""
+        first, _, last = self.address.rpartition(".")
+        old, self.address = self.address, f"{first}.{int(last) + 1}"
+        self.namespace.ip(f"address add {self.address}/24 dev wan", f"address del {old}/24 dev wan",
+                          f"route replace default via {self._gateway_outside}")
+        if self.public == old:
+            self.public = self.address
+        self._load_rules()
+        self.expire()
+        return self.public
 
 
 class Binaries:
