@@ -1,20 +1,15 @@
 #include "peer/shell/node.hpp"
 
-#include "common/base/limits.hpp"
 #include "common/base/log.hpp"
 #include "common/io/clock.hpp"
-#include "common/io/interfaces.hpp"
-#include "common/io/tokens.hpp"
-#include "common/io/udp_socket.hpp"
-#include "peer/session/errors.hpp"
-#include "peer/shell/candidates.hpp"
+#include "peer/shell/gathering.hpp"
 #include "peer/shell/server_connection.hpp"
+#include "peer/shell/socket_set.hpp"
 
 #include <map>
 #include <set>
 #include <vector>
 
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 namespace pinhole::shell {
@@ -23,9 +18,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// A reflexive address older than this is asked for again when a call begins: NATs forget UDP mappings after 30 s
-/// (connectivity in the wild), and half of that leaves room for the call itself.
-constexpr Duration kReflexiveFresh = 15s;
 /// Sessions at once, incoming ones included.
 constexpr std::size_t kMaxSessions = 64;
 /// One full UDP GSO send.
@@ -46,7 +38,8 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
           config_(std::move(config)),
           handler_(handler),
           timer_(io),
-          gatherer_(rng_),
+          sockets_(std::make_shared<SocketSet>(io.get_executor())),
+          gathering_(rng_, *sockets_, config_.bind),
           send_buffer_(kSendBuffer) {}
 
     Status start();
@@ -63,16 +56,12 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     [[nodiscard]] bool online() const { return server_ && server_->online(); }
 
   private:
-    Status open_sockets();
-    asio::awaitable<void> receive_loop(std::shared_ptr<io::UdpSocket> socket);
     void handle_datagram(const net::Received& datagram);
     void handle_resolved(const std::vector<net::Endpoint>& endpoints);
     void handle_server_event(const session::SignalingClient::Event& event);
     void handle_message(const signaling::ToPeer& message);
     void handle_incoming(const signaling::Incoming& incoming);
-    void gather();
-    void drain_gatherer();
-    void learn(const ice::Reflexive& answer);
+    void drain_gathering();
     SessionId add(std::unique_ptr<session::Session> session);
     void drain(SessionId id);
     void send_packets(session::Session& session);
@@ -82,8 +71,6 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     void rearm();
     void handle_timer();
     [[nodiscard]] session::SessionConfig session_config(const crypto::PeerId& remote, std::uint8_t services) const;
-    [[nodiscard]] std::vector<net::Candidate> local_candidates() const;
-    [[nodiscard]] io::UdpSocket* socket_for(net::Family family) const;
 
     asio::io_context& io_;
     NodeConfig config_;
@@ -92,14 +79,8 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     asio::steady_timer timer_;
     std::optional<TimePoint> armed_;
     std::shared_ptr<ServerConnection> server_;
-    std::map<net::Family, std::shared_ptr<io::UdpSocket>> sockets_;
-    std::vector<net::Endpoint> server_endpoints_;
-    std::vector<net::Candidate> hosts_;
-    std::map<net::Endpoint, net::Candidate> reflexives_;  ///< by base
-    std::optional<net::Endpoint> reflexive_;
-    std::optional<TimePoint> gathered_at_;
-    bool gathering_ = false;
-    ice::Gatherer gatherer_;
+    std::shared_ptr<SocketSet> sockets_;
+    Gathering gathering_;
     session::ReplayGuard replay_guard_;
     std::map<SessionId, std::unique_ptr<session::Session>> sessions_;
     std::map<std::uint64_t, SessionId> by_connection_;
@@ -111,18 +92,9 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
 };
 
 Status Node::Impl::start() {
-    if (auto status = open_sockets(); !status) {
+    if (auto status = sockets_->open(config_.bind); !status) {
         return status;
     }
-    for (const auto& [family, socket] : sockets_) {
-        io::spawn(io_.get_executor(), "UDP receiver", receive_loop(socket));
-    }
-    server_ = std::make_shared<ServerConnection>(
-        io_, config_.server,
-        session::SignalingClient::Config{.identity = config_.identity,
-                                         .pinned = config_.pinned_server_key,
-                                         .agent = std::string{"pinhole/"} + PINHOLE_VERSION},
-        rng_);
     const std::weak_ptr<Impl> weak = weak_from_this();
     const auto guarded = [weak](auto member) {
         return [weak, member](const auto&... args) {
@@ -131,118 +103,40 @@ Status Node::Impl::start() {
             }
         };
     };
+    sockets_->start({.datagram = guarded(&Impl::handle_datagram), .batch_over = guarded(&Impl::pump)});
+    server_ = std::make_shared<ServerConnection>(
+        io_, config_.server,
+        session::SignalingClient::Config{.identity = config_.identity,
+                                         .pinned = config_.pinned_server_key,
+                                         .agent = std::string{"pinhole/"} + PINHOLE_VERSION},
+        rng_);
     server_->start({.resolved = guarded(&Impl::handle_resolved),
                     .event = guarded(&Impl::handle_server_event),
                     .timers_changed = guarded(&Impl::rearm)});
     return {};
 }
 
-Status Node::Impl::open_sockets() {
-    Error last;
-    for (const auto family : {net::Family::v4, net::Family::v6}) {
-        if (config_.bind && config_.bind->family() != family) {
-            continue;
-        }
-        const auto address = config_.bind.value_or(net::Address::any(family));
-        auto socket = io::UdpSocket::open(io_.get_executor(), {.address = address, .port = 0});
-        if (socket) {
-            sockets_.emplace(family, std::make_shared<io::UdpSocket>(*std::move(socket)));
-        } else {
-            last = socket.error();
-        }
-    }
-    if (sockets_.empty()) {
-        return std::unexpected(last);
-    }
-    return {};
-}
-
 void Node::Impl::handle_resolved(const std::vector<net::Endpoint>& endpoints) {
-    server_endpoints_ = endpoints;
-    hosts_.clear();
-    if (endpoints.empty()) {
-        return;
-    }
-    const auto addresses =
-        usable_addresses(io::local_addresses(/*include_loopback=*/true), endpoints.front().address, config_.bind);
-    for (const auto& [family, socket] : sockets_) {
-        const auto candidates = host_candidates(addresses, family, socket->port());
-        hosts_.insert(hosts_.end(), candidates.begin(), candidates.end());
-    }
-    gather();
+    gathering_.handle_servers(endpoints, io::now());
+    drain_gathering();
 }
 
-void Node::Impl::gather() {
-    if (gathering_) {
-        return;
-    }
-    const auto now = io::now();
-    std::set<net::Family> asked;
-    gatherer_ = ice::Gatherer{rng_};
-    for (const auto& server : server_endpoints_) {
-        const auto family = server.address.family();
-        const auto* socket = socket_for(family);
-        if (socket == nullptr || !asked.insert(family).second) {
-            continue;
-        }
-        if (const auto source = source_address_for(server)) {
-            gatherer_.add({.local = {.address = *source, .port = socket->port()}, .remote = server}, now);
-        }
-    }
-    gathering_ = true;
-    gatherer_.finish_adding(now);
-    drain_gatherer();
-}
-
-void Node::Impl::drain_gatherer() {
-    while (const auto transmit = gatherer_.poll_transmit()) {
+void Node::Impl::drain_gathering() {
+    while (const auto transmit = gathering_.poll_transmit()) {
         send(transmit->path, transmit->payload, transmit->payload.size(), net::Ecn::not_ect, nullptr);
     }
-    while (const auto event = gatherer_.poll_event()) {
-        if (const auto* answer = std::get_if<ice::Reflexive>(&*event)) {
-            learn(*answer);
-        } else {
-            gathering_ = false;
-            gathered_at_ = io::now();
-            for (const auto& [id, session] : sessions_) {
+    while (const auto event = gathering_.poll_event()) {
+        const auto* found = std::get_if<Gathering::Found>(&*event);
+        for (const auto& [id, session] : sessions_) {
+            if (found != nullptr) {
+                session->add_local_candidate(found->candidate, io::now());
+            } else {
                 session->end_of_local_candidates();
-                dirty_.insert(id);
             }
+            dirty_.insert(id);
         }
     }
     pump();
-}
-
-void Node::Impl::learn(const ice::Reflexive& answer) {
-    if (!reflexive_ || answer.reflexive.address.is_v4()) {
-        reflexive_ = answer.reflexive;
-    }
-    reflexives_.erase(answer.path.local);
-    const auto candidate = reflexive_candidate(answer);
-    if (!candidate) {
-        return;
-    }
-    reflexives_.emplace(answer.path.local, *candidate);
-    for (const auto& [id, session] : sessions_) {
-        session->add_local_candidate(*candidate, io::now());
-        dirty_.insert(id);
-    }
-}
-
-asio::awaitable<void> Node::Impl::receive_loop(std::shared_ptr<io::UdpSocket> socket) {
-    const auto self = shared_from_this();
-    while (!stopped_) {
-        const auto error = co_await socket->wait_readable();
-        if (stopped_) {
-            co_return;
-        }
-        if (error) {
-            log::debug("UDP receive: {}", error.message());
-            continue;
-        }
-        socket->receive([this](const net::Received& datagram) { handle_datagram(datagram); });
-        pump();
-    }
 }
 
 void Node::Impl::handle_datagram(const net::Received& datagram) {
@@ -252,8 +146,8 @@ void Node::Impl::handle_datagram(const net::Received& datagram) {
     const auto now = io::now();
     const auto first = datagram.payload.front();
     if (first <= 3) {  // RFC 7983 §7: STUN
-        if (gatherer_.handle_datagram(datagram.path, datagram.payload, now)) {
-            drain_gatherer();
+        if (gathering_.handle_datagram(datagram.path, datagram.payload, now)) {
+            drain_gathering();
             return;
         }
         for (const auto& [id, session] : sessions_) {
@@ -271,7 +165,7 @@ void Node::Impl::handle_datagram(const net::Received& datagram) {
 
 void Node::Impl::handle_server_event(const session::SignalingClient::Event& event) {
     if (const auto* online = std::get_if<session::SignalingClient::Online>(&event)) {
-        handler_.on_online(*online, reflexive_);
+        handler_.on_online(*online, gathering_.reflexive());
     } else if (const auto* lost = std::get_if<session::SignalingClient::Lost>(&event)) {
         handler_.on_server_lost(lost->error, lost->was_online);
     } else if (const auto* message = std::get_if<signaling::ToPeer>(&event)) {
@@ -332,7 +226,7 @@ void Node::Impl::handle_incoming(const signaling::Incoming& incoming) {
         return;
     }
     auto session = std::make_unique<session::Session>(session_config(from, config_.services), incoming.call,
-                                                      local_candidates(), rng_);
+                                                      gathering_.candidates(), rng_);
     auto& answering = *session;
     const auto id = add(std::move(session));
     handler_.on_answering(id, from);
@@ -351,7 +245,7 @@ session::SessionConfig Node::Impl::session_config(const crypto::PeerId& remote, 
 
 SessionId Node::Impl::call(const crypto::PeerId& peer, std::uint8_t services) {
     auto session = std::make_unique<session::Session>(session_config(peer, services), signaling::CallId{rng_.u64()},
-                                                      local_candidates(), rng_);
+                                                      gathering_.candidates(), rng_);
     auto& calling = *session;
     const auto id = add(std::move(session));
     calling.call(wall_now(), io::now());
@@ -363,23 +257,13 @@ SessionId Node::Impl::add(std::unique_ptr<session::Session> session) {
     const SessionId id{next_session_++};
     by_connection_.emplace(session->connection_id(), id);
     auto& added = *sessions_.emplace(id, std::move(session)).first->second;
-    const bool fresh = gathered_at_ && io::now() - *gathered_at_ < kReflexiveFresh;
-    if (!fresh && !gathering_) {
-        gather();
-    }
-    if (!gathering_) {
+    gathering_.refresh(io::now());
+    drain_gathering();
+    if (!gathering_.under_way()) {
         added.end_of_local_candidates();
     }
     dirty_.insert(id);
     return id;
-}
-
-std::vector<net::Candidate> Node::Impl::local_candidates() const {
-    auto candidates = hosts_;
-    for (const auto& [base, candidate] : reflexives_) {
-        candidates.push_back(candidate);
-    }
-    return candidates;
 }
 
 void Node::Impl::close(SessionId id, session::Goodbye goodbye) {
@@ -451,27 +335,18 @@ void Node::Impl::send_packets(session::Session& session) {
 
 void Node::Impl::send(const net::PathAddresses& path, ByteView payload, std::size_t segment, net::Ecn ecn,
                       session::Session* session) {
-    auto* socket = socket_for(path.remote.address.family());
-    if (socket == nullptr) {
-        return;
-    }
     // What the kernel does not take is lost, as on the network: the protocols above repeat it.
-    if (socket->send(path, payload, segment, ecn) == io::SendResult::too_big && session != nullptr &&
+    if (sockets_->send(path, payload, segment, ecn) == io::SendResult::too_big && session != nullptr &&
         session->transport() != nullptr) {
         session->transport()->handle_mtu_exceeded(segment, io::now());
     }
-}
-
-io::UdpSocket* Node::Impl::socket_for(net::Family family) const {
-    const auto found = sockets_.find(family);
-    return found == sockets_.end() ? nullptr : found->second.get();
 }
 
 void Node::Impl::rearm() {
     if (stopped_) {
         return;
     }
-    auto next = earliest(gatherer_.next_timeout(), server_ ? server_->next_timeout() : std::nullopt);
+    auto next = earliest(gathering_.next_timeout(), server_ ? server_->next_timeout() : std::nullopt);
     for (const auto& [id, session] : sessions_) {
         next = earliest(next, session->next_timeout());
     }
@@ -495,8 +370,8 @@ void Node::Impl::handle_timer() {
     armed_.reset();
     const auto now = io::now();
     server_->handle_timeout(now);
-    gatherer_.handle_timeout(now);
-    drain_gatherer();
+    gathering_.handle_timeout(now);
+    drain_gathering();
     for (const auto& [id, session] : sessions_) {
         const auto due = session->next_timeout();
         if (due && *due <= now) {
@@ -514,9 +389,7 @@ void Node::Impl::stop() {
     if (server_) {
         server_->stop();
     }
-    for (const auto& [family, socket] : sockets_) {
-        socket->close();
-    }
+    sockets_->close();
 }
 
 Node::Node(asio::io_context& io, NodeConfig config, NodeHandler& handler)

@@ -1,0 +1,124 @@
+#include "peer/shell/gathering.hpp"
+
+#include "common/io/interfaces.hpp"
+#include "peer/shell/candidates.hpp"
+
+#include <set>
+
+namespace pinhole::shell {
+
+namespace {
+
+/// A reflexive address older than this is asked for again when a call begins: NATs forget UDP mappings after 30 s
+/// (connectivity in the wild), and half of that leaves room for the call itself.
+constexpr Duration kFresh = 15s;
+
+}  // namespace
+
+Gathering::Gathering(Rng& rng, const SocketSet& sockets, std::optional<net::Address> bind)
+    : rng_(rng), sockets_(sockets), bind_(std::move(bind)), gatherer_(rng) {}
+
+void Gathering::handle_servers(const std::vector<net::Endpoint>& servers, TimePoint now) {
+    servers_ = servers;
+    hosts_.clear();
+    if (servers.empty()) {
+        return;
+    }
+    const auto addresses =
+        usable_addresses(io::local_addresses(/*include_loopback=*/true), servers.front().address, bind_);
+    for (const auto family : {net::Family::v4, net::Family::v6}) {
+        if (const auto port = sockets_.port(family)) {
+            const auto candidates = host_candidates(addresses, family, *port);
+            hosts_.insert(hosts_.end(), candidates.begin(), candidates.end());
+        }
+    }
+    if (!under_way_) {
+        ask(now);
+    }
+}
+
+void Gathering::refresh(TimePoint now) {
+    const bool fresh = settled_at_ && now - *settled_at_ < kFresh;
+    if (!fresh && !under_way_) {
+        ask(now);
+    }
+}
+
+void Gathering::ask(TimePoint now) {
+    std::set<net::Family> asked;
+    gatherer_ = ice::Gatherer{rng_};
+    for (const auto& server : servers_) {
+        const auto family = server.address.family();
+        const auto port = sockets_.port(family);
+        if (!port || !asked.insert(family).second) {
+            continue;
+        }
+        if (const auto source = source_address_for(server)) {
+            gatherer_.add({.local = {.address = *source, .port = *port}, .remote = server}, now);
+        }
+    }
+    under_way_ = true;
+    gatherer_.finish_adding(now);
+    read_answers(now);
+}
+
+bool Gathering::handle_datagram(const net::PathAddresses& path, ByteView payload, TimePoint now) {
+    const bool ours = gatherer_.handle_datagram(path, payload, now);
+    read_answers(now);
+    return ours;
+}
+
+void Gathering::handle_timeout(TimePoint now) {
+    gatherer_.handle_timeout(now);
+    read_answers(now);
+}
+
+void Gathering::read_answers(TimePoint now) {
+    while (const auto event = gatherer_.poll_event()) {
+        if (const auto* answer = std::get_if<ice::Reflexive>(&*event)) {
+            learn(*answer);
+        } else {
+            under_way_ = false;
+            settled_at_ = now;
+            events_.emplace_back(Settled{});
+        }
+    }
+}
+
+void Gathering::learn(const ice::Reflexive& answer) {
+    if (!reflexive_ || answer.reflexive.address.is_v4()) {
+        reflexive_ = answer.reflexive;
+    }
+    reflexives_.erase(answer.path.local);
+    if (auto candidate = reflexive_candidate(answer)) {
+        reflexives_.emplace(answer.path.local, *candidate);
+        events_.emplace_back(Found{*std::move(candidate)});
+    }
+}
+
+std::optional<net::Transmit> Gathering::poll_transmit() {
+    return gatherer_.poll_transmit();
+}
+
+std::optional<Gathering::Event> Gathering::poll_event() {
+    if (events_.empty()) {
+        return std::nullopt;
+    }
+    auto event = std::move(events_.front());
+    events_.pop_front();
+    return event;
+}
+
+std::optional<TimePoint> Gathering::next_timeout() const {
+    return gatherer_.next_timeout();
+}
+
+std::vector<net::Candidate> Gathering::candidates() const {
+    auto candidates = hosts_;
+    for (const auto& [base, candidate] : reflexives_) {
+        candidates.push_back(candidate);
+    }
+    return candidates;
+}
+
+}  // namespace pinhole::shell
