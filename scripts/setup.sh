@@ -10,7 +10,9 @@ packages=(
     libboost1.81-dev libsodium-dev libprotobuf-dev protobuf-compiler libsqlite3-dev libcli11-dev nlohmann-json3-dev
     libfmt-dev libssl-dev libgtest-dev libgmock-dev libtomlplusplus-dev
     # the lab
-    nftables iproute2 util-linux procps python3
+    nftables iproute2 util-linux procps python3 conntrack
+    # what others say of our NATs and our server (tests/interop)
+    coturn stun-client
 )
 
 missing=()
@@ -23,10 +25,21 @@ done
 say "installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+# coturn is wanted for its programs: its service must neither start here nor at the next boot.
+policy=/usr/sbin/policy-rc.d
+[ -e "$policy" ] && policy=
+clean_up() {
+    rm -f "$log"
+    [ -z "$policy" ] || as_root rm -f "$policy"
+}
+trap clean_up EXIT
+[ -z "$policy" ] || printf '#!/bin/sh\nexit 101\n' | as_root install -m 755 /dev/stdin "$policy"
 install() { as_root apt-get install -y -q --no-install-recommends "${missing[@]}" >"$log" 2>&1; }
 # A fresh machine has no package lists, or old ones.
 if ! install && ! { as_root apt-get update -q >"$log" 2>&1 && install; }; then
     tail -n 20 "$log" >&2
     die "apt-get could not install ${missing[*]}; this needs Debian 12 with its usual sources"
+fi
+if [[ " ${missing[*]} " == *" coturn "* ]] && command -v systemctl >/dev/null; then
+    as_root systemctl disable coturn >"$log" 2>&1 || true
 fi

@@ -39,7 +39,7 @@ if [ -z "$quick" ]; then
     attempt build fuzz
     export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
     export UBSAN_OPTIONS=print_stacktrace=1
-    run_tests fuzz asan-ubsan -j "$jobs" -LE e2e
+    run_tests fuzz asan-ubsan -j "$jobs" -LE 'e2e|interop'
     PINHOLE_PATIENCE=3 run_tests fuzz asan-ubsan-e2e -j "$jobs" -R '^e2e\.(Direct\.on_one_lan|Direct\.eim_random_to_eim$|Interruptions\.ctrl_c)'
     # What has threads: the shells, that is, the two programs.
     attempt build tsan pinhole pinhole-rendezvous pinhole-delay-link
@@ -50,5 +50,5 @@ fi
 [ ${#broken[@]} = 0 ] || say "failed: ${broken[*]}"
 # Root can make namespaces, so a skipped end-to-end test would be a hole in the proof.
 forbid=()
-[ "$(id -u)" != 0 ] || forbid=(--forbid-skipping '^e2e\.')
+[ "$(id -u)" != 0 ] || forbid=(--forbid-skipping '^(e2e|interop)\.')
 exec python3 scripts/count_tests.py "${forbid[@]}" ${broken:+--broken "${#broken[@]}"} "$reports"/*.xml

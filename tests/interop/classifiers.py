@@ -1,0 +1,166 @@
+"""Programs that classify a NAT from behind it, each made to say it in the same words.
+
+A verdict is a dict with some of the fields of kernel_nats.Truth, only those that the program can tell at all. `expected`
+turns a truth into the verdict that is right for that program; what it cannot express is written down there.
+"""
+
+import dataclasses
+import re
+import shutil
+import subprocess
+import time
+
+from kernel_nats import ADDRESS, ADDRESS_AND_PORT, INDEPENDENT, NONE, PRESERVING
+import programs
+import sandbox
+
+_FROM_WORDS = {"Endpoint Independent": INDEPENDENT, "Address Dependent": ADDRESS,
+               "Address and Port Dependent": ADDRESS_AND_PORT}
+
+
+class NatDiscovery:
+    """turnutils_natdiscovery of coturn: RFC 5780 mapping, filtering and hairpinning.
+
+    It sends each request once and waits three seconds for the answer: a lost packet is a wrong verdict. It tells no
+    filter apart from one that lets everyone in, and so cannot say "none".
+    """
+
+    name = "natdiscovery"
+    program = "turnutils_natdiscovery"
+    copes_with_loss = False
+
+    def commands(self, host, server):
+        # With the machine's own address it sees that there is no NAT.
+        return [[self.program, *what, "-L", host.address, server] for what in (("-m", "-f"), ("-H",))]
+
+    def read(self, outputs):
+        behavior, hairpin = outputs
+        verdict = {"open": "reflexive addr" in behavior}
+        if not verdict["open"]:
+            return verdict
+        mapping = re.search(r"NAT with (.*) Mapping!", behavior)
+        verdict["mapping"] = NONE if "No NAT!" in behavior else _FROM_WORDS[mapping[1]] if mapping else "?"
+        filtering = re.search(r"NAT with (.*) Filtering!", behavior)
+        verdict["filtering"] = _FROM_WORDS[filtering[1]] if filtering else "?"
+        verdict["hairpin"] = "successful hairpinning" in hairpin
+        return verdict
+
+    def expected(self, truth):
+        if not truth.open:
+            return {"open": False}
+        return _known(open=True, mapping=truth.mapping, hairpin=truth.hairpin,
+                      filtering=INDEPENDENT if truth.filtering == NONE else truth.filtering)
+
+
+class Stun:
+    """The RFC 3489 client of Debian's stun-client.
+
+    Of a mapping that depends on the destination it cannot say on what it depends, nor what the filter does; of ports
+    only whether the one that it used was preserved.
+    """
+
+    name = "stun"
+    program = "stun"
+    copes_with_loss = True
+
+    _FILTERS = {"Independent": INDEPENDENT, "Address Dependent": ADDRESS, "Port Dependent": ADDRESS_AND_PORT}
+
+    def commands(self, host, server):
+        # From a port outside of every range that a kind translates to: a kernel keeps a port that is in its range.
+        return [[self.program, server, "-p", "14000"]]
+
+    def read(self, outputs):
+        found = re.search(r"^Primary: (.*?)\s*$", outputs[0], re.MULTILINE)
+        said = found[1] if found else "?"
+        if said.startswith("Blocked"):
+            return {"open": False}
+        if said in ("Open", "Firewall"):
+            return {"open": True, "mapping": NONE, "filtering": NONE if said == "Open" else ADDRESS_AND_PORT}
+        if said.startswith("Dependent Mapping"):
+            return {"open": True, "mapping": "dependent", "preserving": "preserves" in said}
+        parts = re.fullmatch(r"Independent Mapping, (.*) Filter, (preserves ports|random port), (will|no) hairpin", said)
+        if not parts:
+            return {"open": said}
+        return {"open": True, "mapping": INDEPENDENT, "filtering": self._FILTERS[parts[1]],
+                "preserving": parts[2] == "preserves ports", "hairpin": parts[3] == "will"}
+
+    def expected(self, truth):
+        if not truth.open:
+            return {"open": False}
+        if truth.mapping == NONE:
+            return {"open": True, "mapping": NONE, "filtering": truth.filtering}
+        preserving = truth.allocation == PRESERVING
+        if truth.mapping != INDEPENDENT:
+            return {"open": True, "mapping": "dependent", "preserving": preserving}
+        return _known(open=True, mapping=INDEPENDENT, filtering=truth.filtering, preserving=preserving,
+                      hairpin=truth.hairpin)
+
+
+def _known(**fields):
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def disagreements(expected, verdict):
+    """What the verdict says otherwise: sentences."""
+    return [f"{key} is {verdict.get(key)!r}, not {value!r}" for key, value in expected.items()
+            if verdict.get(key) != value]
+
+
+def missing(*tools):
+    return [tool.program for tool in tools if shutil.which(tool.program) is None]
+
+
+# --- running many at once ------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(eq=False)
+class Side:
+    """Where a classifier is started, and what it should find."""
+
+    name: str
+    host: object
+    truth: object
+    lossy: bool = False
+
+
+@dataclasses.dataclass(eq=False)
+class Finding:
+    side: Side
+    tool: object
+    server: str
+    verdict: dict
+    outputs: list
+
+    @property
+    def wrong(self):
+        return disagreements(self.tool.expected(self.side.truth), self.verdict)
+
+    def __str__(self):
+        text = "\n".join(self.outputs)
+        return f"{self.side.name}: {self.tool.name} against {self.server}: {'; '.join(self.wrong)}\n{text}"
+
+
+def classify(sides, tools, servers, timeout=40):
+    """Every tool from every side against every server ({name: address}), all at once: they mostly wait."""
+    started = [(side, tool, server, [_start(side.host, argv) for argv in tool.commands(side.host, address)])
+               for side in sides for tool in tools for server, address in servers.items()
+               if tool.copes_with_loss or not side.lossy]
+    deadline = time.monotonic() + timeout * programs.PATIENCE
+    findings = []
+    for side, tool, server, processes in started:
+        outputs = [_finish(process, deadline) for process in processes]
+        findings.append(Finding(side, tool, server, tool.read(outputs), outputs))
+    return findings
+
+
+def _start(host, argv):
+    return subprocess.Popen(host.namespace.command(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True, errors="replace", preexec_fn=sandbox.die_with_parent)
+
+
+def _finish(process, deadline):
+    try:
+        return process.communicate(timeout=max(deadline - time.monotonic(), 0.1))[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.communicate()[0] + "\n(killed: it did not end)"
