@@ -147,7 +147,7 @@ class Lab:
             wan = ipaddress.ip_network(f"198.18.{self._sides}.0/24")
             address, gateway = f"{wan[2]}/24", wan[1]
         else:
-            address, gateway = behind.next_address(), behind.gateway
+            address, gateway = behind.with_prefix(behind.next_address()), behind.gateway
         return _Nat(self, name, kind, link or DelayLink(delay_ms), address, gateway, lan, behind, limits)
 
     def _add_public(self, name, kind, delay_ms):
@@ -195,6 +195,7 @@ class _Nat:
         self.namespace = Namespace(name)
         self.namespace.make_router()
         self.gateway = str(lan[1])
+        self._behind = behind
         self._gateway_outside = gateway
         self._lan = lan
         self._hosts = 0
@@ -216,18 +217,21 @@ class _Nat:
             self.namespace.sysctl(**values)
 
     def next_address(self):
-        """For another machine on the LAN."""
+        """For another machine on the LAN; `with_prefix` gives it as an interface wants it."""
         self._hosts += 1
-        return f"{self._lan[1 + self._hosts]}/{self._lan.prefixlen}"
+        return str(self._lan[1 + self._hosts])
+
+    def with_prefix(self, address):
+        return f"{address}/{self._lan.prefixlen}"
 
     def add_host(self, name):
         address = self.next_address()
         host = Namespace(name)
         host.ip(f"link add eth0 type veth peer name {name} netns {self.namespace.name}",
-                f"address add {address} dev eth0", "link set eth0 up",
+                f"address add {self.with_prefix(address)} dev eth0", "link set eth0 up",
                 f"route add default via {self.gateway}")
         self.namespace.ip(f"link set dev {name} master lan up")
-        return Host(host, address.partition("/")[0], self.public)
+        return Host(host, address, self.public)
 
     # --- faults -----------------------------------------------------------------------------------------------
 
@@ -250,9 +254,9 @@ class _Nat:
 
     def change_address(self):
         """A reconnection: all mappings are gone, and the external address is another one. Returns it."""
-        first, _, last = self.address.rpartition(".")
-        old, self.address = self.address, f"{first}.{int(last) + 1}"
-        self.namespace.ip(f"address add {self.address}/24 dev wan", f"address del {old}/24 dev wan",
+        old = self.address
+        self.address = str(ipaddress.ip_address(old) + 1) if self._behind is None else self._behind.next_address()
+        self.namespace.ip(f"address del {old}/24 dev wan", f"address add {self.address}/24 dev wan",
                           f"route replace default via {self._gateway_outside}")
         if self.public == old:
             self.public = self.address
