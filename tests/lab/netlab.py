@@ -268,10 +268,10 @@ class _Nat:
 class Binaries:
     """The programs under test, in a build folder."""
 
-    _FOLDERS = (".", "bin", "peer", "rendezvous", "tests/e2e")
+    _FOLDERS = (".", "bin", "peer", "rendezvous", "tests/e2e", "tests/lab/natbox", "libexec/pinhole")
 
-    def __init__(self, build):
-        self._build = pathlib.Path(build).resolve()
+    def __init__(self, *folders):
+        self._folders = [pathlib.Path(folder).resolve() for folder in folders]
 
     @classmethod
     def from_environment(cls):
@@ -282,11 +282,12 @@ class Binaries:
         return cls(folder)
 
     def find(self, name):
-        for folder in self._FOLDERS:
-            path = self._build / folder / name
-            if path.is_file():
-                return path
-        raise LabError(f"{name} is not built in {self._build}")
+        for folder in self._folders:
+            for inner in self._FOLDERS:
+                path = folder / inner / name
+                if path.is_file():
+                    return path
+        raise LabError(f"{name} is not built in {', '.join(map(str, self._folders))}")
 
 
 def _run(argv, **options):

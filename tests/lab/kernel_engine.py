@@ -1,0 +1,306 @@
+"""The kernel engine: a scenario's topology out of namespaces, the kernel's own NATs and delay links (netlab).
+
+It is the truth where it can express something; why_not() says what it cannot.
+"""
+
+import dataclasses
+import ipaddress
+
+import capture
+import kernel_nats
+import netlab
+import topology
+
+_DEFAULTS = {"hairpin": False, "unsolicited": "drop", "external": 1, "pooling": "paired", "inbound_refresh": True,
+             "background": 0, "tcp_established_timeout": 7440, "tcp_transitory_timeout": 240, "block_size": 256,
+             "ports": [1024, 65535]}
+# What no rule of nftables does. `hairpin` and `unsolicited` are part of a kind.
+_NOT_OURS = ("external", "pooling", "inbound_refresh", "background", "tcp_established_timeout", "tcp_transitory_timeout",
+             "block_size", "ports")
+_ON_A_LINE = ("delay", "rate", "queue", "loss", "mtu")
+
+
+# --- what can be expressed ----------------------------------------------------------------------------------------
+
+
+def why_not(scenario):
+    """None, or the reason why this engine cannot play the scenario."""
+    network = scenario.topology
+    for nat in network.nats.values():
+        if reason := _nat_reason(nat) or _line_reason(nat, network):
+            return f"{nat.name}: {reason}"
+    for host in network.hosts.values():
+        if reason := _line_reason(host, network):
+            return f"{host.name}: {reason}"
+        if host.behind != topology.INTERNET and host.get("addresses", 1) != 1:
+            return f"{host.name}: several addresses behind a NAT"
+    for step in scenario.steps:
+        if reason := _step_reason(step, network):
+            return f"step {step.number}, {step.verb}: {reason}"
+    return None
+
+
+def kind_of(nat):
+    """The kind of kernel NAT that behaves so, or None."""
+    if chosen := nat.get("kernel"):
+        return chosen if chosen in kernel_nats.KINDS else None
+    mapping = nat.get("mapping", kernel_nats.INDEPENDENT)
+    allocation = nat.get("allocation", kernel_nats.PRESERVING)
+    tcp = nat.get("tcp", {})
+    wanted = {"mapping": mapping, "filtering": nat.get("filtering", kernel_nats.ADDRESS_AND_PORT),
+              "allocation": allocation, "hairpin": nat.get("hairpin", False),
+              "delta": nat.get("delta", 1) if allocation == kernel_nats.SEQUENTIAL else None,
+              "tcp_mapping": tcp.get("mapping", mapping), "tcp_allocation": tcp.get("allocation", allocation)}
+    for name, kind in kernel_nats.KINDS.items():
+        plain = kind.rules and not kind.host_firewall and kind.limits == kernel_nats.Limits()
+        clash = name == "clash"
+        if plain and clash == (nat.get("unsolicited") == "clash") and all(
+                getattr(kind.truth, key) == value for key, value in wanted.items()):
+            return name
+    return None
+
+
+def _nat_reason(nat):
+    kind = kind_of(nat)
+    if "kernel" in nat.values and kind is None:
+        return f"there is no kernel kind {nat.get('kernel')!r}"
+    if kind is None or (nat.get("unsolicited") == "reject" and "kernel" not in nat.values):
+        return "no kernel NAT behaves like this"
+    for key in _NOT_OURS:
+        if key in nat.values and nat.get(key) != _DEFAULTS[key] and (key == "external" or "kernel" not in nat.values):
+            return f"`{key}` is beyond the kernel's NAT"
+    if kernel_nats.KINDS[kind].layers or kernel_nats.KINDS[kind].host_firewall:
+        return f"the kind {kind!r} is no single NAT; write its layers as [[nat]]s"
+    if "udp_timeout" in nat.values and _remembers_by_itself(kind):
+        return f"`udp_timeout` of the kind {kind!r} is fixed"
+    return None
+
+
+def _remembers_by_itself(kind):
+    """Its rules keep a table of mappings beside the kernel's."""
+    return not kernel_nats.KINDS[kind].moves
+
+
+def _line_reason(node, network):
+    for key in {*node.up.values, *node.down.values}:
+        if key not in _ON_A_LINE and not (key == "mtu_icmp" and node.up.get(key, True) and node.down.get(key, True)):
+            return f"`{key}` of a link is beyond this engine"
+    slow = [key for key in ("delay", "rate") if node.up.get(key) or node.down.get(key)]
+    if any(node.up.get(key) != node.down.get(key) for key in ("delay", "rate", "queue", "mtu")):
+        return "a link that differs by direction"
+    if slow and node.behind != topology.INTERNET:
+        return f"`{slow[0]}` of a link within a LAN"
+    return None
+
+
+def _step_reason(step, network):
+    if step.verb == "background":
+        return "the kernel engine has no traffic of others"
+    if step.verb == "rebind":
+        kind = kind_of(network.nats[step.target])
+        if not kernel_nats.KINDS[kind].moves:
+            return f"a {kind} keeps its ports"
+    if step.verb == "link":
+        given = set(step.keys) | {key for way in ("up", "down") for key in step.get(way, {})}
+        if beyond := given - {"loss", "up", "down"}:
+            return f"`{sorted(beyond)[0]}` of a link that is in use"
+    if step.verb == "move" and any(network.hosts[step.target].get(key) for key in ("ipv6",)):
+        return "a host with IPv6 that moves"
+    return None
+
+
+# --- the engine ----------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class _Attachment:
+    """Both ends of a node's line: where each direction can be stopped."""
+
+    inner: netlab.Namespace
+    interface: str
+    outer: netlab.Namespace
+    outer_interface: str
+    loss_up: float = 0
+    loss_down: float = 0
+    cut: bool = False
+
+
+class KernelEngine:
+    name = "kernel"
+
+    def __init__(self, scenario, binaries, folder):
+        self._network = scenario.topology
+        self._lab = netlab.Lab(binaries)
+        self._capture = capture.Capture(folder)
+        self._nats = {}
+        self._hosts = {}
+        self._addresses = {}
+        self._lines = {}
+        self._blocked = {}
+        self._sides = 0
+
+    def __enter__(self):
+        try:
+            for node in self._network.nats.values():
+                self._nat(node.name)
+            for node in self._network.hosts.values():
+                self._add_host(node)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self._capture.close()
+        self._lab.close()
+
+    def host(self, name):
+        return self._hosts[name]
+
+    def addresses(self, name):
+        """IPv4 addresses of a host, external ones of a NAT; IPv6 ones follow."""
+        return self._addresses[name]
+
+    # --- building ----------------------------------------------------------------------------------------------
+
+    def _nat(self, name):
+        """Made together with those that it is behind."""
+        if name not in self._nats:
+            node = self._network.nats[name]
+            behind = None if node.behind == topology.INTERNET else self._nat(node.behind)
+            self._nats[name] = nat = self._lab.add_nat(name, kind_of(node), link=_delay_link(node), behind=behind,
+                                                      limits=_limits(node), lan=node.get("lan"))
+            self._addresses[name] = [nat.address]
+            outer = behind.namespace if behind else self._lab.core
+            self._attach(node, nat.namespace, "wan", outer, name)
+        return self._nats[name]
+
+    def _add_host(self, node):
+        if node.behind == topology.INTERNET:
+            namespace = netlab.Namespace(node.name)
+            self._hosts[node.name] = self._plug_into_internet(node, namespace, node.get("addresses", 1))
+        else:
+            nat = self._nats[node.behind]
+            self._hosts[node.name] = nat.add_host(node.name)
+            self._attach(node, self._hosts[node.name].namespace, "eth0", nat.namespace, node.name)
+        self._addresses[node.name] = [address for address in (
+            self._hosts[node.name].address, self._hosts[node.name].alternate) if address]
+
+    def _plug_into_internet(self, node, namespace, addresses):
+        self._sides += 1
+        network = ipaddress.ip_network(f"198.19.{self._sides}.0/24")
+        if isinstance(addresses, int):
+            addresses = [str(network[2 + index]) for index in range(addresses)]
+        else:
+            network = ipaddress.ip_network(f"{addresses[0]}/24", strict=False)
+        gateway = next(str(address) for address in network.hosts() if str(address) not in addresses)
+        self._lab.connect(namespace, "eth0", f"{addresses[0]}/24", node.name, f"{gateway}/24", _delay_link(node))
+        namespace.ip(*(f"address add {address}/24 dev eth0" for address in addresses[1:]),
+                     f"route add default via {gateway}")
+        self._attach(node, namespace, "eth0", self._lab.core, node.name)
+        return netlab.Host(namespace, addresses[0], addresses[0], addresses[1] if len(addresses) > 1 else None)
+
+    def _attach(self, node, inner, interface, outer, outer_interface):
+        line = _Attachment(inner, interface, outer, outer_interface, node.up.get("loss"), node.down.get("loss"))
+        self._lines[node.name] = line
+        if mtu := node.up.get("mtu"):
+            inner.ip(f"link set dev {interface} mtu {mtu}")
+            outer.ip(f"link set dev {outer_interface} mtu {mtu}")
+        if line.loss_up or line.loss_down:
+            self._load_line(node.name)
+        self._capture.add(node.name, inner.path, interface)
+
+    # --- faults ------------------------------------------------------------------------------------------------
+
+    def rebind(self, name):
+        self._nats[name].rebind()
+        self._reload(name)
+
+    def expire(self, name):
+        nat = self._nats[name]
+        nat.expire()
+        if _remembers_by_itself(nat.kind):
+            nat.namespace.nft("flush map ip nat cone\nflush set ip nat contacted\n")
+
+    def block(self, name, protocols):
+        self._blocked.setdefault(name, set()).update(protocols)
+        self._load_block(name)
+
+    def unblock(self, name, protocols):
+        self._blocked.setdefault(name, set()).difference_update(protocols)
+        self._load_block(name)
+
+    def cut(self, name):
+        self._lines[name].cut = True
+        self._load_line(name)
+
+    def restore(self, name):
+        self._lines[name].cut = False
+        self._load_line(name)
+
+    def change_link(self, name, up, down):
+        self._lines[name].loss_up = up.get("loss", self._lines[name].loss_up)
+        self._lines[name].loss_down = down.get("loss", self._lines[name].loss_down)
+        self._load_line(name)
+
+    def move(self, name, behind):
+        """Unplugs a host and plugs it in elsewhere; it gets another address."""
+        node = self._network.hosts[name]
+        host = self._hosts[name]
+        host.namespace.ip("link del eth0")
+        if behind == topology.INTERNET:
+            moved = self._plug_into_internet(node, host.namespace, 1)
+        else:
+            nat = self._nats[behind]
+            address = nat.next_address()
+            self._lab.join(host.namespace, "eth0", nat.namespace, name, netlab.DelayLink())
+            nat.namespace.ip(f"link set dev {name} master lan")
+            host.namespace.ip(f"address add {address} dev eth0", f"route add default via {nat.gateway}")
+            moved = netlab.Host(host.namespace, address.partition("/")[0], nat.public)
+            self._lines[name] = _Attachment(host.namespace, "eth0", nat.namespace, name)
+            self._capture.add(f"{name}-in-{behind}", host.namespace.path, "eth0")
+        host.address, host.public = moved.address, moved.public
+        self._addresses[name] = [host.address]
+
+    def _reload(self, name):
+        """Loading a NAT's rules flushes everything in its namespace."""
+        if self._blocked.get(name):
+            self._load_block(name)
+        for node, line in self._lines.items():
+            if self._nats[name].namespace in (line.inner, line.outer):
+                self._load_line(node)
+
+    def _load_block(self, name):
+        drops = "".join(f"  meta l4proto {protocol} drop\n" for protocol in sorted(self._blocked[name]))
+        self._nats[name].namespace.nft("table inet blocked\ndelete table inet blocked\ntable inet blocked {\n chain forward {\n"
+                                       f"  type filter hook forward priority -10\n{drops} }}\n}}\n")
+
+    def _load_line(self, name):
+        """Drops where packets come in, so that no sender notices."""
+        line = self._lines[name]
+        for namespace, interface, loss in ((line.outer, line.outer_interface, line.loss_up),
+                                           (line.inner, line.interface, line.loss_down)):
+            verdict = "drop" if line.cut else f"numgen random mod 10000 < {round(loss * 10_000)} drop"
+            table = f"line_{interface}".replace("-", "_")
+            rule = f"  {verdict}\n" if line.cut or loss else ""
+            namespace.nft(f"table netdev {table}\ndelete table netdev {table}\ntable netdev {table} {{\n chain in {{\n"
+                          f'  type filter hook ingress device "{interface}" priority 0\n{rule} }}\n}}\n')
+
+
+def _delay_link(node):
+    return netlab.DelayLink(node.up.get("delay") * 1000, node.up.get("rate") / 1e6,
+                            node.up.get("queue", 256_000) if node.up.get("rate") else 0)
+
+
+def _limits(node):
+    kind = kernel_nats.KINDS[kind_of(node)]
+    given = {}
+    if "blocked" in node.values:
+        given["blocked"] = tuple(node.get("blocked"))
+    if "open_ports" in node.values:
+        given["open_ports"] = tuple(node.get("open_ports"))
+    if "quota" in node.values:
+        given["quota"] = node.get("quota")
+    if "udp_timeout" in node.values:
+        given["udp_timeout_s"] = max(1, round(node.get("udp_timeout")))
+    return dataclasses.replace(kind.limits, **given)
