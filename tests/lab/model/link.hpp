@@ -6,9 +6,9 @@
 #include "common/base/time.hpp"
 #include "tests/lab/model/packet.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
-#include <queue>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -53,8 +53,18 @@ class Link {
     [[nodiscard]] std::optional<TimePoint> next_arrival() const;
     [[nodiscard]] std::optional<Packet> receive(TimePoint now);
 
+    /// Not larger than the MTU.
+    [[nodiscard]] bool fits(const Packet& packet) const {
+        return std::max(packet.size, packet.payload.size()) <= config_.mtu;
+    }
+
+    /// The cable is pulled: what is in flight or queued is lost.
+    void clear();
+
     /// May be changed at any time; what is in flight stays as it is.
     [[nodiscard]] LinkConfig& config() { return config_; }
+
+    [[nodiscard]] const LinkConfig& config() const { return config_; }
 
     [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
 
@@ -62,8 +72,21 @@ class Link {
     struct Flight {
         TimePoint arrival;
         std::uint64_t order = 0;
-        Packet packet;
+        /// In `packets_`.
+        std::size_t slot = 0;
     };
+
+    [[nodiscard]] static bool later(const Flight& a, const Flight& b) {
+        return std::tie(b.arrival, b.order) < std::tie(a.arrival, a.order);
+    }
+
+    [[nodiscard]] bool chance(double probability);
+    [[nodiscard]] Duration up_to(Duration bound);
+    [[nodiscard]] bool loses();
+    /// When the last byte is on the line; nullopt: the queue is full.
+    [[nodiscard]] std::optional<TimePoint> transmit(std::size_t size, TimePoint now);
+    void fly(Packet packet, TimePoint departure);
+    void land(Packet packet, TimePoint arrival);
 
     LinkConfig config_;
     Rng* rng_;
@@ -73,8 +96,10 @@ class Link {
     /// When the transmitter will have sent what is queued.
     TimePoint free_at_{};
     TimePoint last_arrival_{};
-    /// A heap by (arrival, order).
-    std::vector<Flight> flights_;
+    /// By (arrival, order); the packets stay where they are while the heap moves.
+    std::vector<Flight> heap_;
+    std::vector<Packet> packets_;
+    std::vector<std::size_t> free_slots_;
 };
 
 }  // namespace pinhole::lab

@@ -66,7 +66,9 @@ struct NatConfig {
     /// RFC 5382 REQ-5.
     Duration tcp_established_timeout = 7440s;
     Duration tcp_transitory_timeout = 240s;
+    /// Of UDP; and of TCP, where the RST that answers ends the entry sooner.
     Duration clash_time = 30s;
+    Duration tcp_clash_time = 10s;
     /// Mappings that one internal address may hold (RFC 6888 REQ-4); 0 is no limit. Beyond it new flows are dropped.
     std::size_t quota = 0;
     /// New mappings per second that other hosts behind this NAT make (λ), a Poisson process.
@@ -114,6 +116,8 @@ class NatModel {
     /// An ICMP error from the outside about a flow that we sent: the flow as the inside sent it, and so where the error
     /// goes. nullopt: nothing of ours.
     [[nodiscard]] std::optional<Flow> translate_error(const Flow& about, TimePoint now) const;
+    /// An ICMP error from the inside about a flow that we let in: the flow as the outside sent it (RFC 5508 §4.2).
+    [[nodiscard]] std::optional<Flow> translate_error_outward(const Flow& about, TimePoint now) const;
 
     /// A reboot: all mappings and filters are gone, and new ones get other ports than before, so that a preserving or
     /// random NAT does not by chance give the same.

@@ -45,10 +45,12 @@ class Network {
     [[nodiscard]] Link& uplink(std::string_view host_or_nat);
     [[nodiscard]] Link& downlink(std::string_view host_or_nat);
     /// Plugs a host into another LAN (or the internet): it gets a new address there, which is returned; what is in
-    /// flight to the old one is lost.
+    /// flight to the old one is lost. An IPv6 address comes with it if the host had one and the new LAN has them.
+    /// Unspecified if the LAN is full: the host is then cut off.
     net::Address move(HostId host, std::string_view behind, TimePoint now);
 
-    /// Told of every packet that is dropped and why, for logs and tests.
+    /// Told of every packet that is dropped, at which NAT, link ("alice up", seen from alice) or router, and why; for
+    /// logs and tests. Of packets that a link loses without their payload.
     std::function<void(const Packet&, const char* where, const char* reason)> on_drop;
 
   private:

@@ -15,7 +15,8 @@ namespace pinhole::lab {
 
 enum class Protocol : std::uint8_t { udp, tcp, icmp };
 
-/// Of ICMP echo the "port" of the side that asks is the identifier (RFC 5508 §3), that of the other side 0.
+/// Of ICMP echo the "port" of the side that asks is the identifier (RFC 5508 §3), that of the other side 0: a packet
+/// with source port 0 is the answer. Routers answer echo requests with the request's payload.
 struct Flow {
     Protocol protocol = Protocol::udp;
     net::Endpoint source;
@@ -34,7 +35,8 @@ struct TcpFlags {
 enum class IcmpError : std::uint8_t { port_unreachable, unreachable, time_exceeded, too_big };
 
 /// An ICMP error about a packet that the receiver of this one sent; `about` is that packet's flow as the receiver sent
-/// it (each NAT on the way back translates it, RFC 5508 §4).
+/// it (each NAT on the way translates it, RFC 5508 §4). If Network complains, the payload of the packet that carries it
+/// is that of the packet it is about; of a host's complaint it is the host's.
 struct IcmpReport {
     IcmpError error = IcmpError::port_unreachable;
     Flow about;
@@ -49,7 +51,8 @@ struct Packet {
     net::Ecn ecn = net::Ecn::not_ect;
     /// This is an ICMP error; `flow.protocol` is icmp, its source the router or host that complains.
     std::optional<IcmpReport> report;
-    /// A NAT or host answers an unsolicited TCP packet with RST: this is that answer, it has no payload.
+    /// A NAT answers an unsolicited TCP packet with RST: this is that answer. Its payload is that of the packet it
+    /// answers (natbox takes the sequence numbers from it), its size that of an RST.
     bool reset = false;
     /// Bytes of the whole IP packet.
     std::size_t size = 0;

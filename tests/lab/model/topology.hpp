@@ -9,7 +9,9 @@
 #include "tests/lab/model/link.hpp"
 #include "tests/lab/model/nat_model.hpp"
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,17 +25,18 @@ struct LinkPair {
     LinkConfig down;
 };
 
+/// Addresses that are unspecified (0.0.0.0, ::) are assigned by `resolve`; so `{any(v4), any(v4)}` asks for two.
 struct NatNode {
     NatConfig nat;
     /// The NAT whose LAN it is on, or kInternet.
     std::string behind = kInternet;
     LinkPair link;
-    /// On the outer side; one or more.
+    /// On the outer side, IPv4; empty is one.
     std::vector<net::Address> external;
     /// The LAN on its inner side, e.g. 10.1.0.0/24; the router itself has the first address.
     net::Address lan;
     std::uint8_t lan_prefix = 24;
-    /// A /64 for the LAN if the NAT forwards IPv6.
+    /// A /64 for the LAN if the NAT forwards IPv6; nullopt: it forwards none.
     std::optional<net::Address> lan_v6;
 };
 
@@ -41,7 +44,7 @@ struct HostNode {
     std::string name;
     std::string behind = kInternet;
     LinkPair link;
-    /// At least one IPv4 address; a server for RFC 5780 has two. IPv6 ones follow.
+    /// At least one IPv4 address (empty is one); a server for RFC 5780 has two. IPv6 ones follow.
     std::vector<net::Address> addresses;
 };
 
@@ -51,8 +54,24 @@ struct Topology {
     std::vector<HostNode> hosts;
 };
 
-/// Checks names and layers and fills in what was left empty. Addresses on the internet: 198.18.N.2 and following for
-/// the N-th thing on it, so that no two share a /24; LANs: 10.N.0.0/24. Errors are whole sentences in `detail`.
+/// NATs and hosts of one topology.
+inline constexpr std::size_t kMaxNodes = 64;
+/// IPv4 addresses of one NAT or host, and IPv6 addresses of one host.
+inline constexpr std::size_t kMaxAddresses = 16;
+
+/// Checks names, layers and values and fills in what was left empty: addresses on the internet are 198.18.N.2 and
+/// following for the N-th thing on it (first the NATs, then the hosts), so that no two share a /24; LANs 10.N.0.0/24
+/// for the N-th NAT. Errors are whole sentences in `detail`.
 [[nodiscard]] Status resolve(Topology& topology);
+
+/// What is wrong with a topology: the sentence, and the NAT or host it is about (its name may be what is wrong).
+struct TopologyProblem {
+    bool is_nat = false;
+    std::size_t index = 0;
+    std::string sentence;
+};
+
+/// As `resolve`.
+[[nodiscard]] std::optional<TopologyProblem> resolve_nodes(Topology& topology);
 
 }  // namespace pinhole::lab
