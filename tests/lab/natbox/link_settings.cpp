@@ -139,10 +139,10 @@ Status set_link(LinkConfig& config, const std::vector<std::string_view>& setting
     return {};
 }
 
-std::vector<std::string_view> link_keys() {
-    std::vector<std::string_view> keys;
+std::vector<LinkKey> link_keys() {
+    std::vector<LinkKey> keys;
     for (const auto& key : kKeys) {
-        keys.push_back(key.name);
+        keys.push_back({key.name, key.wanted});
     }
     return keys;
 }

@@ -16,7 +16,13 @@ namespace pinhole::natbox {
 /// Every `KEY=VALUE`, or none of them if one is wrong.
 [[nodiscard]] Status set_link(lab::LinkConfig& config, const std::vector<std::string_view>& settings);
 
-/// The keys, for help and options.
-[[nodiscard]] std::vector<std::string_view> link_keys();
+struct LinkKey {
+    std::string_view name;
+    /// "a time such as …"
+    const char* value;
+};
+
+/// For help and options.
+[[nodiscard]] std::vector<LinkKey> link_keys();
 
 }  // namespace pinhole::natbox

@@ -2,7 +2,7 @@
 
 #include "tests/lab/natbox/link_settings.hpp"
 
-#include <map>
+#include <algorithm>
 #include <utility>
 
 #include <CLI/CLI.hpp>
@@ -23,15 +23,16 @@ Commands on stdin, one a line, each answered by one line, "ok" or "error: why":
   rebind NAT                          a reboot: all mappings are gone, new ones get other ports
   expire NAT                          all idle timers run out
   block NAT udp|tcp                   and unblock NAT udp|tcp
-  link HOST|NAT up|down|both KEY=VALUE…   as in a topology; up=false cuts the line
+  link HOST|NAT up|down|both KEY=VALUE…
+                                      as in a topology; up=false cuts the line
   background NAT RATE                 new mappings per second by other traffic
   move HOST NAT|internet              plugs a host in elsewhere: it gets a new address
   stats                               answered by one line of JSON)";
 
-constexpr auto kLinkAbout =
-    "One line between two devices, for routers that are real kernels. It assigns no addresses. Prints \"ready\" and "
-    "serves\n"
-    "until stdin ends, SIGINT or SIGTERM. Commands on stdin: link up|down|both KEY=VALUE…, stats.";
+constexpr auto kLinkAbout = "One line between two devices, for routers that are real kernels.";
+
+constexpr auto kLinkFooter = R"(It assigns no addresses. Prints "ready" and serves until stdin ends, SIGINT or SIGTERM.
+Commands on stdin: link up|down|both KEY=VALUE…, stats.)";
 
 /// Cut at the first or last `separator`, with something on both sides.
 bool cut(const std::string& text, std::size_t at, std::string& before, std::string& after) {
@@ -57,31 +58,37 @@ CLI::Option* add_end(CLI::App& app, const char* name, NamedNamespace& end, const
         ->type_name("NETNS_PATH:INTERFACE");
 }
 
-void add_setting(CLI::App& app, const std::string& option, std::string_view key, std::vector<lab::LinkConfig*> links) {
-    app.add_option_function<std::string>(option,
-                                         [links = std::move(links), key, option](const std::string& value) {
-                                             for (auto* link : links) {
-                                                 if (const auto status = set_link(*link, key, value); !status) {
-                                                     throw CLI::ValidationError(option, status.error().detail);
-                                                 }
-                                             }
-                                         })
-        ->group(links.size() == 2 ? "Both directions" : "One direction; up is from a to b");
+CLI::Option* add_setting(CLI::App& app, const std::string& option, const LinkKey& key,
+                         std::vector<lab::LinkConfig*> links) {
+    return app.add_option_function<std::string>(
+        option,
+        [links = std::move(links), name = key.name, option](const std::string& value) {
+            for (auto* link : links) {
+                if (const auto status = set_link(*link, name, value); !status) {
+                    throw CLI::ValidationError(option, status.error().detail);
+                }
+            }
+        },
+        key.value);
 }
 
 void add_link(CLI::App& app, LinkOptions& options) {
+    app.footer(kLinkFooter);
     add_end(app, "--a", options.a, "one end");
     add_end(app, "--b", options.b, "the other");
-    app.add_option("--seed", options.seed, "of every draw of chance")->capture_default_str();
-    for (const auto key : link_keys()) {
-        const std::string name{key};
-        // `--up` alone would read as a direction.
-        if (key == "up") {
+    app.add_option("--seed", options.seed, "of every draw of chance")->type_name("N")->capture_default_str();
+    for (const auto& key : link_keys()) {
+        // `--up` would read as a direction, and a line that is down from the beginning has no use.
+        if (key.name == "up") {
             continue;
         }
-        add_setting(app, "--" + name, key, {&options.link.up, &options.link.down});
-        add_setting(app, "--up-" + name, key, {&options.link.up});
-        add_setting(app, "--down-" + name, key, {&options.link.down});
+        std::string name{key.name};
+        std::ranges::replace(name, '_', '-');
+        add_setting(app, "--" + name, key, {&options.link.up, &options.link.down})
+            ->group("Both directions, or as --up-… from a to b only and as --down-… from b to a")
+            ->type_name("");
+        add_setting(app, "--up-" + name, key, {&options.link.up})->group("");
+        add_setting(app, "--down-" + name, key, {&options.link.down})->group("");
     }
 }
 
@@ -101,11 +108,14 @@ void add_network(CLI::App& app, NetworkOptions& options) {
            },
            "a host of the topology and its network namespace; those not named are not there")
         ->type_name("NAME=NETNS_PATH");
-    app.add_option("--device", options.device, "name of the TUN device in each")->capture_default_str();
+    app.add_option("--device", options.device, "name of the TUN device in each")
+        ->type_name("NAME")
+        ->capture_default_str();
     app.add_option("--capture", options.capture, "writes HOST.pcap there")->type_name("FOLDER");
     app.add_option("--snaplen", options.snap_length, "bytes of each packet in a capture")
         ->capture_default_str()
-        ->check(CLI::Range(64, 65535));
+        ->check(CLI::Range(64, 65535))
+        ->type_name("BYTES");
 }
 
 }  // namespace
