@@ -26,7 +26,7 @@ struct LinkConfig {
     std::uint64_t burst_length = 8;
     /// Of whole IP packets; 0 is unlimited.
     double bytes_per_second = 0;
-    std::size_t queue_bytes = 256 * 1024;
+    std::size_t queue_bytes = 256'000;
     /// Chance to be delayed by up to `reorder_delay` and so to be overtaken.
     double reorder = 0;
     Duration reorder_delay = 20ms;

@@ -23,7 +23,6 @@ constexpr std::uint8_t kMaxLanPrefix = 29;
 /// An hour is forever for a packet, and a century of sums of it fits a TimePoint.
 constexpr Duration kMaxDelay = 1h;
 constexpr Duration kMaxTimeout = 24h * 365;
-constexpr double kMaxBackground = 1e6;
 /// 2001:2:0:100::/64 is the LAN of the first NAT.
 constexpr std::uint64_t kLanV6 = 0x2001'0002'0000'0100;
 

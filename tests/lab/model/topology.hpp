@@ -58,6 +58,8 @@ struct Topology {
 inline constexpr std::size_t kMaxNodes = 64;
 /// IPv4 addresses of one NAT or host, and IPv6 addresses of one host.
 inline constexpr std::size_t kMaxAddresses = 16;
+/// Mappings per second that a NAT's background traffic makes at most.
+inline constexpr double kMaxBackground = 1e6;
 
 /// Checks names, layers and values and fills in what was left empty: addresses on the internet are 198.18.N.2 and
 /// following for the N-th thing on it (first the NATs, then the hosts), so that no two share a /24; LANs 10.N.0.0/24
