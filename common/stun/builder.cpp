@@ -94,6 +94,11 @@ MessageBuilder& MessageBuilder::change_request(const ChangeRequest& request) {
     return u32(AttributeType::change_request, (request.change_ip ? 4U : 0U) | (request.change_port ? 2U : 0U));
 }
 
+MessageBuilder& MessageBuilder::response_port(std::uint16_t port) {
+    // RFC 5780 §7.5: the port in front of two bytes of padding.
+    return u32(AttributeType::response_port, static_cast<std::uint32_t>(port) << 16);
+}
+
 MessageBuilder& MessageBuilder::integrity(ByteView key) {
     // RFC 8489 §14.5: the length field covers the attribute while its MAC is computed.
     set_length(kAttributeHeaderSize + sizeof(Sha1Mac));

@@ -30,6 +30,7 @@ class MessageBuilder {
     MessageBuilder& error_code(std::uint16_t code, std::string_view reason);
     MessageBuilder& unknown_attributes(std::span<const std::uint16_t> types);
     MessageBuilder& change_request(const ChangeRequest& request);
+    MessageBuilder& response_port(std::uint16_t port);
 
     MessageBuilder& integrity(ByteView key);
     MessageBuilder& integrity_sha256(ByteView key);

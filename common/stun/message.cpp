@@ -245,6 +245,21 @@ std::optional<ChangeRequest> MessageView::change_request() const {
     return ChangeRequest{.change_ip = (*flags & 4U) != 0, .change_port = (*flags & 2U) != 0};
 }
 
+std::optional<std::uint16_t> MessageView::response_port() const {
+    // RFC 5780 §7.5: the port and two bytes of padding; there are writers that leave the padding to the attribute's
+    // own.
+    const auto value = find(AttributeType::response_port);
+    return value && (value->size() == 4 || value->size() == 2) ? ByteReader{*value}.u16() : std::nullopt;
+}
+
+std::optional<net::Endpoint> MessageView::source_address() const {
+    return address(AttributeType::source_address, false);
+}
+
+std::optional<net::Endpoint> MessageView::changed_address() const {
+    return address(AttributeType::changed_address, false);
+}
+
 std::optional<std::uint32_t> MessageView::priority() const {
     return read_u32(find(AttributeType::priority));
 }

@@ -48,7 +48,10 @@ struct TransactionId {
 /// Below 0x8000 the receiver must understand it or refuse the request (RFC 8489 §14).
 enum class AttributeType : std::uint16_t {
     mapped_address = 0x0001,
+    response_address = 0x0002,  ///< RFC 3489; never honoured
     change_request = 0x0003,
+    source_address = 0x0004,   ///< RFC 3489
+    changed_address = 0x0005,  ///< RFC 3489
     username = 0x0006,
     message_integrity = 0x0008,
     error_code = 0x0009,
@@ -59,6 +62,8 @@ enum class AttributeType : std::uint16_t {
     xor_mapped_address = 0x0020,
     priority = 0x0024,
     use_candidate = 0x0025,
+    padding = 0x0026,
+    response_port = 0x0027,
     software = 0x8022,
     alternate_server = 0x8023,
     fingerprint = 0x8028,
@@ -126,6 +131,10 @@ class MessageView {
     [[nodiscard]] std::optional<net::Endpoint> response_origin() const;
     [[nodiscard]] std::optional<net::Endpoint> other_address() const;
     [[nodiscard]] std::optional<ChangeRequest> change_request() const;
+    [[nodiscard]] std::optional<std::uint16_t> response_port() const;
+    /// RFC 3489 §11.2.5, §11.2.3
+    [[nodiscard]] std::optional<net::Endpoint> source_address() const;
+    [[nodiscard]] std::optional<net::Endpoint> changed_address() const;
     [[nodiscard]] std::optional<std::uint32_t> priority() const;
     [[nodiscard]] bool use_candidate() const;
     [[nodiscard]] std::optional<std::uint64_t> ice_controlled() const;
