@@ -1,6 +1,7 @@
 // pinhole-rendezvous, the server's program: options, key, listeners, then it serves until it is told to stop.
 #include "common/base/encoding.hpp"
 #include "common/base/limits.hpp"
+#include "common/io/interfaces.hpp"
 #include "rendezvous/options.hpp"
 #include "rendezvous/shell/key_file.hpp"
 #include "rendezvous/shell/service.hpp"
@@ -10,6 +11,7 @@
 #include <iostream>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
@@ -49,21 +51,27 @@ int fail_with(const Options& options, const char* code, const std::string& messa
 }
 
 /// All addresses of both families; a machine without one of them serves the other.
-Status listen_everywhere(Service& service) {
-    const auto v6 = service.listen({.address = net::Address::any(net::Family::v6), .port = limits::kServerPort});
-    if (!v6 && v6.error().code == std::errc::address_in_use) {
-        return v6;
+const std::vector<net::Endpoint> kEverywhere{
+    {.address = net::Address::any(net::Family::v6), .port = limits::kServerPort},
+    {.address = net::Address::any(net::Family::v4), .port = limits::kServerPort}};
+
+/// One family may be missing, unless it was asked for with --alternate.
+Status listen_everywhere(Service& service, const Place& v6, const Place& v4) {
+    const auto first = service.listen(v6);
+    if (!first && (v6.alternate || first.error().code == std::errc::address_in_use)) {
+        return first;
     }
-    const auto v4 = service.listen({.address = net::Address::any(net::Family::v4), .port = limits::kServerPort});
-    return v6 && !v4 && v4.error().code != std::errc::address_in_use ? Status{} : v4;
+    const auto second = service.listen(v4);
+    const bool expendable = !v4.alternate && !second && second.error().code != std::errc::address_in_use;
+    return first && expendable ? Status{} : second;
 }
 
-Status listen_as_asked(Service& service, const Options& options) {
+Status listen_as_asked(Service& service, const Options& options, const std::vector<Place>& places) {
     if (options.listen.empty()) {
-        return listen_everywhere(service);
+        return listen_everywhere(service, places.front(), places.back());
     }
-    for (const auto& endpoint : options.listen) {
-        if (auto status = service.listen(endpoint); !status) {
+    for (const auto& place : places) {
+        if (auto status = service.listen(place); !status) {
             return status;
         }
     }
@@ -86,7 +94,7 @@ void announce(const Service& service, const std::string& key, bool json) {
     std::string list;
     for (const auto& endpoint : service.listening()) {
         addresses.push_back(endpoint.text());
-        list += (list.empty() ? "" : " and ") + endpoint.text();
+        list += (list.empty() ? "" : ", ") + endpoint.text();
     }
     if (json) {
         print_line(dump({{"event", "ready"}, {"listen", addresses}, {"key", key}}));
@@ -108,11 +116,17 @@ int serve(const Options& options) {
     if (!identity) {
         return fail_with(options, "key", identity.error().message(), "");
     }
+    const auto places =
+        plan_places(options.listen.empty() ? kEverywhere : options.listen, options.alternate, io::local_addresses());
+    if (!places) {
+        return fail_with(options, "alternate", places.error().message(), "");
+    }
     Service service{identity->noise_keys(), rng};
-    if (const auto status = listen_as_asked(service, options); !status) {
+    if (const auto status = listen_as_asked(service, options, *places); !status) {
         return fail_with(options, "cannot-listen", "cannot listen on " + status.error().message(),
                          hint_for(status.error().code));
     }
+    service.open_second_ports();
     announce(service, to_base32(identity->noise_keys().public_key), options.json);
     service.run();
     return 0;

@@ -2,6 +2,7 @@
 
 #include "common/base/limits.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <iostream>
@@ -17,6 +18,23 @@ constexpr int kUsage = 2;
 
 std::string check_listen(const std::string& text) {
     return parse_listen(text) ? std::string{} : "'" + text + "' is not an IP address with an optional port";
+}
+
+std::string check_alternate(const std::string& text) {
+    const auto address = net::Address::parse(text);
+    return address && !address->is_unspecified() && !address->is_multicast()
+               ? std::string{}
+               : "'" + text + "' is not an IP address of this machine";
+}
+
+/// What CLI11 cannot check word by word.
+const char* check_together(const Options& options) {
+    const auto count = [&](net::Family family) {
+        return std::ranges::count_if(options.alternate, [&](const auto& one) { return one.family() == family; });
+    };
+    return count(net::Family::v4) > 1 || count(net::Family::v6) > 1
+               ? "--alternate takes one IPv4 and one IPv6 address at most"
+               : nullptr;
 }
 
 std::string check_level(const std::string& text) {
@@ -75,6 +93,7 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
         "  pinhole-rendezvous --listen 192.0.2.1 --data /var/lib/pinhole\n"
         "Peers then use: pinhole --server 192.0.2.1 …");
     std::vector<std::string> listen;
+    std::vector<std::string> alternate;
     std::string data;
     std::string level = "warn";
     Options options;
@@ -82,6 +101,12 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
         ->type_name("ADDR[:PORT]")
         ->allow_extra_args(false)
         ->check(check_listen);
+    app.add_option("--alternate", alternate,
+                   "a second address of this machine, so that peers can find out how their NATs behave (RFC 5780); "
+                   "uses the port above as well; one for each of IPv4 and IPv6")
+        ->type_name("ADDR")
+        ->allow_extra_args(false)
+        ->check(check_alternate);
     app.add_option("--data", data, "where the server key is kept; default: under $XDG_STATE_HOME or ~/.local/state")
         ->type_name("DIR");
     app.add_option("--log-level", level, "error, warn, info, debug or trace, to stderr; default: warn")
@@ -100,6 +125,13 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
     }
     for (const auto& text : listen) {
         options.listen.push_back(*parse_listen(text));
+    }
+    for (const auto& text : alternate) {
+        options.alternate.push_back(*net::Address::parse(text));
+    }
+    if (const auto* problem = check_together(options)) {
+        std::cerr << "pinhole-rendezvous: " << problem << "; see pinhole-rendezvous --help\n";
+        return kUsage;
     }
     options.data = data.empty() ? default_data_folder() : std::filesystem::path{data};
     options.log_level = *log::parse_level(level);

@@ -15,6 +15,8 @@ namespace pinhole::rendezvous {
 struct Options {
     /// Empty: the default port on all addresses.
     std::vector<net::Endpoint> listen;
+    /// Second addresses for NAT behaviour discovery, at most one of each family.
+    std::vector<net::Address> alternate;
     /// Empty: under the user's state folder.
     std::filesystem::path data;
     log::Level log_level = log::Level::warn;

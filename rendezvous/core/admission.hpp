@@ -4,7 +4,7 @@
 
 #include "common/base/time.hpp"
 #include "common/net/endpoint.hpp"
-#include "rendezvous/core/stun_service.hpp"
+#include "rendezvous/core/prefix_limiter.hpp"
 
 #include <cstddef>
 #include <map>
@@ -22,6 +22,10 @@ class Admission {
         std::size_t max_per_source = 256;
         /// Each costs a key agreement and is over after kHandshakeTimeout.
         std::size_t max_logging_in_per_source = 32;
+        /// The same per IPv6 /48, the most that one site is given (RFC 6177 §2): its /64s are not strangers to each
+        /// other. IPv4 addresses have no such bound.
+        std::size_t max_per_site = 1024;
+        std::size_t max_logging_in_per_site = 128;
         /// New connections per /24 or /56: a key agreement is about 0.2 ms of CPU, so one site takes at most 2 %.
         PrefixLimiter::Config opens{.per_second = 100, .burst = 1000, .max_prefixes = 16384};
     };
@@ -43,10 +47,15 @@ class Admission {
         std::size_t logging_in = 0;
     };
 
+    using Table = std::map<net::Address, Counts>;
+
+    static void leave(Table& table, const net::Address& key, bool was_logged_in);
+
     Config config_;
     PrefixLimiter opens_;
     std::size_t total_ = 0;
-    std::map<net::Address, Counts> sources_;
+    Table sources_;
+    Table sites_;
 };
 
 }  // namespace pinhole::rendezvous

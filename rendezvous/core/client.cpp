@@ -31,12 +31,13 @@ std::error_code make_error_code(ClientErrc code) {
     return {static_cast<int>(code), kCategory};
 }
 
-Client::Client(const Config& config, const net::Endpoint& observed, crypto::KeyPair keys, Rng& rng, TimePoint now)
-    : observed_(observed),
+Client::Client(const Config& config, const signaling::Welcome& welcome, crypto::KeyPair keys, Rng& rng, TimePoint now)
+    : welcome_(welcome),
       rng_(rng),
       link_(signaling::SecureLink::server(std::move(keys), rng)),
       messages_(config.messages, now),
-      bytes_(config.bytes, now) {
+      bytes_(config.bytes, now),
+      reports_(config.reports, now) {
     timers_.set(Timer::login, now + limits::kHandshakeTimeout);
 }
 
@@ -72,7 +73,7 @@ Status Client::log_in(TimePoint now) {
     id_ = hello->id;
     timers_.stop(Timer::login);
     heard(now);
-    if (auto status = send(signaling::Welcome{.observed = observed_, .version = signaling::kVersion}); !status) {
+    if (auto status = send(welcome_); !status) {
         return status;
     }
     // Measures the round trip before the first call needs it.
@@ -95,6 +96,9 @@ Status Client::handle_frame(ByteView frame, TimePoint now, std::vector<signaling
     if (const auto* pong = std::get_if<signaling::Pong>(&*message)) {
         handle_pong(*pong, now);
         return {};
+    }
+    if (std::holds_alternative<signaling::Report>(*message) && !reports_.take(1, now)) {
+        return fail(ClientErrc::flood);
     }
     messages.push_back(*std::move(message));
     return {};

@@ -30,9 +30,12 @@ class Client {
         /// A call is about ten messages; a burst of 400 is 16 calls with all their candidates at once.
         TokenBucket::Rate messages{.per_second = 100, .burst = 400};
         TokenBucket::Rate bytes{.per_second = 1e6, .burst = 2e6};
+        /// A network that changes more often than every 6 s is not worth a report.
+        TokenBucket::Rate reports{.per_second = 10.0 / 60, .burst = 10};
     };
 
-    Client(const Config& config, const net::Endpoint& observed, crypto::KeyPair keys, Rng& rng, TimePoint now);
+    /// `welcome` is what a peer is told once it is logged in, above all where it was seen.
+    Client(const Config& config, const signaling::Welcome& welcome, crypto::KeyPair keys, Rng& rng, TimePoint now);
 
     /// Messages that are not the connection's own business.
     [[nodiscard]] Result<std::vector<signaling::ToServer>> handle_bytes(ByteView bytes, TimePoint now);
@@ -49,9 +52,9 @@ class Client {
     /// Set once logged in.
     [[nodiscard]] const std::optional<crypto::PeerId>& id() const { return id_; }
 
-    [[nodiscard]] const net::Endpoint& observed() const { return observed_; }
+    [[nodiscard]] const net::Endpoint& observed() const { return welcome_.observed; }
 
-    [[nodiscard]] Standing standing() const { return {.observed = observed_.address, .rtt = rtt_}; }
+    [[nodiscard]] Standing standing() const { return {.observed = welcome_.observed.address, .rtt = rtt_}; }
 
   private:
     enum class Timer : std::uint8_t { login, ping, dead, count };
@@ -67,13 +70,14 @@ class Client {
     void handle_pong(const signaling::Pong& pong, TimePoint now);
     void heard(TimePoint now);
 
-    net::Endpoint observed_;
+    signaling::Welcome welcome_;
     Rng& rng_;
     signaling::SecureLink link_;
     std::optional<crypto::PeerId> id_;
     net::TimerTable<Timer> timers_;
     TokenBucket messages_;
     TokenBucket bytes_;
+    TokenBucket reports_;
     std::optional<SentPing> ping_;
     std::optional<Duration> rtt_;
 };

@@ -6,6 +6,9 @@
 
 namespace pinhole::rendezvous {
 
+using signaling::End;
+using signaling::EndReason;
+
 namespace {
 
 std::uint32_t microseconds(Duration duration) {
@@ -19,12 +22,19 @@ crypto::KeyPair copy(const crypto::KeyPair& keys) {
 }  // namespace
 
 Server::Server(crypto::KeyPair keys, const Config& config, Rng& rng)
-    : keys_(std::move(keys)), config_(config), rng_(rng), admission_(config.admission), calls_(config.calls, rng) {}
+    : keys_(std::move(keys)),
+      config_(config),
+      rng_(rng),
+      admission_(config.admission),
+      connects_(config.connects),
+      calls_(config.calls, rng) {}
 
-ConnectionId Server::open(const net::Endpoint& from, TimePoint now) {
+ConnectionId Server::open(const net::Endpoint& from, TimePoint now, std::optional<std::uint16_t> second_stun_port) {
     const ConnectionId id{++last_id_};
     ++totals_.opened;
-    connections_.emplace(id, Connection{.client = Client{config_.client, from, copy(keys_), rng_, now}});
+    const signaling::Welcome welcome{
+        .observed = from, .version = signaling::kVersion, .second_stun_port = second_stun_port};
+    connections_.emplace(id, Connection{.client = Client{config_.client, welcome, copy(keys_), rng_, now}});
     if (const auto refused = admission_.enter(from.address, now)) {
         ++totals_.turned_away;
         close(id, std::string{*refused});
@@ -71,12 +81,26 @@ void Server::handle_message(ConnectionId from, signaling::ToServer message, Time
         calls_.handle_trickle(from, *trickle);
     } else if (const auto* end = std::get_if<signaling::End>(&message)) {
         calls_.handle_end(from, *end);
+    } else if (auto* report = std::get_if<signaling::Report>(&message)) {
+        handle_report(from, std::move(*report));
     }
+}
+
+void Server::handle_report(ConnectionId from, signaling::Report report) {
+    ++totals_.reports;
+    connections_.at(from).report = std::move(report.report);
+    with_report_.insert(from);
 }
 
 void Server::handle_connect(ConnectionId from, const signaling::Connect& connect, TimePoint now) {
     ++totals_.connects;
-    const auto identity = *connections_.at(from).client.id();
+    const auto& client = connections_.at(from).client;
+    if (!connects_.allow(client.observed().address, now)) {
+        ++totals_.limited;
+        send(from, End{.call = connect.call, .reason = EndReason::limit, .detail_ms = 0});
+        return;
+    }
+    const auto identity = *client.id();
     const auto callees = registry_.find(connect.to);
     if (const auto status = calls_.handle_connect(from, identity, connect, callees, now); !status) {
         close(from, status.error().message());
@@ -178,6 +202,7 @@ void Server::remove(ConnectionId connection) {
     admission_.leave(client.observed().address, client.id().has_value());
     deadlines_.set(connection, std::nullopt);
     with_output_.erase(connection);
+    with_report_.erase(connection);
     connections_.erase(found);
     calls_.handle_lost(connection);
 }
@@ -233,6 +258,23 @@ std::optional<Server::Close> Server::poll_close() {
 
 std::optional<TimePoint> Server::next_timeout() const {
     return earliest(deadlines_.next(), calls_.next_timeout());
+}
+
+std::optional<ConnectionId> Server::poll_report() {
+    if (with_report_.empty()) {
+        return std::nullopt;
+    }
+    return with_report_.extract(with_report_.begin()).value();
+}
+
+const net::NetReport* Server::report(ConnectionId connection) const {
+    const auto found = connections_.find(connection);
+    return found != connections_.end() && found->second.report ? &*found->second.report : nullptr;
+}
+
+std::optional<crypto::PeerId> Server::peer(ConnectionId connection) const {
+    const auto found = connections_.find(connection);
+    return found == connections_.end() ? std::nullopt : found->second.client.id();
 }
 
 Stats Server::stats() const {

@@ -24,6 +24,9 @@ struct Config {
     Admission::Config admission;
     Client::Config client;
     Calls::Config calls;
+    /// Calls that one source network may begin; more end with `limit`. An office makes a few a minute; each costs the
+    /// callee's instances a message and an answer.
+    PrefixLimiter::Config connects{.per_second = 20, .burst = 200, .max_prefixes = 16384};
 };
 
 struct Stats {
@@ -37,7 +40,9 @@ struct Stats {
     std::uint64_t logins = 0;
     std::uint64_t closed = 0;  ///< by the server, for whatever reason
     std::uint64_t connects = 0;
+    std::uint64_t limited = 0;     ///< connects that came too fast from one network
     std::uint64_t introduced = 0;  ///< calls that were answered
+    std::uint64_t reports = 0;
 };
 
 class Server {
@@ -55,8 +60,10 @@ class Server {
 
     Server(crypto::KeyPair keys, const Config& config, Rng& rng);
 
-    /// A connection that is too many comes out of `poll_close` at once.
-    [[nodiscard]] ConnectionId open(const net::Endpoint& from, TimePoint now);
+    /// A connection that is too many comes out of `poll_close` at once. `second_stun_port` is what its peer is told
+    /// about the address that it came to.
+    [[nodiscard]] ConnectionId open(const net::Endpoint& from, TimePoint now,
+                                    std::optional<std::uint16_t> second_stun_port = std::nullopt);
     void handle_bytes(ConnectionId connection, ByteView bytes, TimePoint now);
     void handle_closed(ConnectionId connection, TimePoint now);
     void handle_timeout(TimePoint now);
@@ -70,17 +77,27 @@ class Server {
     [[nodiscard]] std::optional<Close> poll_close();
     [[nodiscard]] std::optional<TimePoint> next_timeout() const;
 
+    /// A connection whose peer has reported on its network since the last call; it may be asked for with `report`.
+    [[nodiscard]] std::optional<ConnectionId> poll_report();
+    /// The newest report of the peer, nullptr if there is none. Valid until the next input.
+    [[nodiscard]] const net::NetReport* report(ConnectionId connection) const;
+
+    /// Who is logged in on it.
+    [[nodiscard]] std::optional<crypto::PeerId> peer(ConnectionId connection) const;
+
     [[nodiscard]] Stats stats() const;
 
   private:
     struct Connection {
         Client client;
         bool paused = false;
+        std::optional<net::NetReport> report{};
     };
 
     void handle_message(ConnectionId from, signaling::ToServer message, TimePoint now);
     void handle_connect(ConnectionId from, const signaling::Connect& connect, TimePoint now);
     void handle_answer(ConnectionId from, signaling::Answer answer, TimePoint now);
+    void handle_report(ConnectionId from, signaling::Report report);
     void log_in(ConnectionId connection);
     void send(ConnectionId to, const signaling::ToPeer& message);
     void deliver_calls();
@@ -99,10 +116,12 @@ class Server {
     std::uint64_t last_id_ = 0;
     std::map<ConnectionId, Connection> connections_;
     Admission admission_;
+    PrefixLimiter connects_;
     Registry registry_;
     Calls calls_;
     Deadlines<ConnectionId> deadlines_;
     std::set<ConnectionId> with_output_;
+    std::set<ConnectionId> with_report_;
     std::deque<Close> closes_;
     Stats totals_;
 };

@@ -1,75 +1,56 @@
-// The STUN server (RFC 8489 §7.3.1): tells whoever asks from which address it was heard. Stateless but for a rate limit
-// per source network, so that a forged source cannot turn it into a reflector. Driven by the shell, one call a
-// datagram.
+// The STUN server (RFC 8489 §12, RFC 5780 §6): tells whoever asks from which address it was heard, and with a second
+// address helps to find out how NATs behave. Stateless but for a rate of answered bytes per source network, so that a
+// forged source cannot turn it into a reflector. Driven by the shell, one call a request.
 #pragma once
 
-#include "common/base/bytes.hpp"
-#include "common/base/time.hpp"
-#include "common/net/endpoint.hpp"
+#include "rendezvous/core/prefix_limiter.hpp"
+#include "rendezvous/core/stun_binding.hpp"
 
 #include <cstdint>
-#include <map>
 #include <optional>
+#include <vector>
 
 namespace pinhole::rendezvous {
 
-/// Token buckets by source prefix (/24 of IPv4, /56 of IPv6: what one site usually holds). Bounded: when the table is
-/// full, buckets that have filled up again are dropped, and without one of these a new prefix shares a single bucket
-/// with all other newcomers.
-class PrefixLimiter {
-  public:
-    struct Config {
-        double per_second = 200;
-        double burst = 400;
-        std::size_t max_prefixes = 16384;  ///< about 1.5 MB
-    };
-
-    explicit PrefixLimiter(const Config& config) : config_(config), newcomers_{.tokens = config.burst, .filled = {}} {}
-
-    /// Takes a token if there is one.
-    [[nodiscard]] bool allow(const net::Address& source, TimePoint now);
-
-    [[nodiscard]] std::size_t size() const { return buckets_.size(); }
-
-  private:
-    struct Bucket {
-        double tokens = 0;
-        TimePoint filled;
-    };
-
-    Bucket& bucket_of(const net::Address& prefix, TimePoint now);
-    void sweep(TimePoint now);
-    void refill(Bucket& bucket, TimePoint now) const;
-
-    Config config_;
-    std::map<net::Address, Bucket> buckets_;
-    Bucket newcomers_;
-    std::optional<TimePoint> next_sweep_;
-};
-
 class StunService {
   public:
+    struct Config {
+        /// Bytes of answers with their IP and UDP headers: 100 to 200 answers a second, bursts of twice as many.
+        PrefixLimiter::Config bytes{.per_second = 16'000, .burst = 32'000};
+        /// At most one for each family.
+        std::vector<StunSite> sites{};
+    };
+
     struct Stats {
         std::uint64_t answered = 0;
-        std::uint64_t refused = 0;  ///< answered with 420
+        std::uint64_t refused = 0;  ///< answered with 400 or 420
         std::uint64_t dropped = 0;  ///< not a Binding request
         std::uint64_t limited = 0;
     };
 
-    explicit StunService(const PrefixLimiter::Config& limits = {}) : limiter_(limits) {}
+    StunService() : StunService(Config{}) {}
 
-    /// The answer to send back to `source`, or nothing.
-    [[nodiscard]] std::optional<Bytes> handle_datagram(ByteView request, const net::Endpoint& source, TimePoint now);
+    explicit StunService(const Config& config) : limiter_(config.bytes), sites_(config.sites) {}
+
+    /// What listens is known later than whoever serves it.
+    void add_site(const StunSite& site) { sites_.push_back(site); }
+
+    /// What to send, from which of the server's endpoints and where to, or nothing. `path.local` is where the datagram
+    /// was received: its own destination address, not the wildcard of a socket.
+    [[nodiscard]] std::optional<net::Transmit> handle_datagram(ByteView request, const net::PathAddresses& path,
+                                                               TimePoint now);
+    /// The same over TCP: the answer goes back on the connection.
+    [[nodiscard]] std::optional<Bytes> handle_stream(ByteView request, const net::PathAddresses& path, TimePoint now);
 
     [[nodiscard]] const Stats& stats() const { return stats_; }
 
   private:
+    [[nodiscard]] std::optional<net::Transmit> answer(const BindingRequest& asked, TimePoint now);
+    [[nodiscard]] const StunSite* site_of(const net::Endpoint& local) const;
+
     PrefixLimiter limiter_;
+    std::vector<StunSite> sites_;
     Stats stats_;
 };
-
-/// The pure part, without the limit: Success with XOR-MAPPED-ADDRESS, or 420; FINGERPRINT if the request had one and
-/// nothing more, so that the answer stays about as small as the question.
-[[nodiscard]] std::optional<Bytes> answer_binding(ByteView request, const net::Endpoint& source);
 
 }  // namespace pinhole::rendezvous

@@ -12,13 +12,16 @@ namespace pinhole::rendezvous {
 
 namespace {
 
-/// A client that reads nothing for so long loses its connection, and what was queued for it.
-constexpr Duration kWriteStall = 10s;
+/// Characters of an ID in the log: to tell peers apart, not to name them.
+constexpr std::size_t kShortId = 8;
 
 }  // namespace
 
-Hub::Hub(io::asio::any_io_executor executor, crypto::KeyPair keys, Rng& rng)
-    : executor_(std::move(executor)), server_(std::move(keys), Config{}, rng), timer_(executor_) {}
+Hub::Hub(io::asio::any_io_executor executor, crypto::KeyPair keys, Rng& rng, Duration write_stall)
+    : executor_(std::move(executor)),
+      server_(std::move(keys), Config{}, rng),
+      write_stall_(write_stall),
+      timer_(executor_) {}
 
 void Hub::start() {
     io::spawn(executor_, "timers", run_timers());
@@ -32,8 +35,8 @@ void Hub::stop() {
     }
 }
 
-io::asio::awaitable<void> Hub::serve(std::shared_ptr<TcpLink> link) {
-    const auto id = server_.open(link->remote(), io::now());
+io::asio::awaitable<void> Hub::serve(std::shared_ptr<TcpLink> link, std::optional<std::uint16_t> second_stun_port) {
+    const auto id = server_.open(link->remote(), io::now(), second_stun_port);
     links_.emplace(id, link);
     log::debug("{}: connected", link->remote().text());
     drain();
@@ -74,7 +77,7 @@ io::asio::awaitable<void> Hub::run_timers() {
 }
 
 io::asio::awaitable<void> Hub::write(ConnectionId id, std::shared_ptr<TcpLink> link, Bytes bytes) {
-    link->close_after(kWriteStall);
+    link->close_after(write_stall_);
     const auto result = co_await io::asio::async_write(link->socket(), io::asio::buffer(bytes), io::use_tuple);
     if (std::get<0>(result)) {
         link->close();  // the reader ends and tells the core
@@ -88,7 +91,7 @@ io::asio::awaitable<void> Hub::write(ConnectionId id, std::shared_ptr<TcpLink> l
 void Hub::drain() {
     while (const auto close = server_.poll_close()) {
         if (const auto found = links_.find(close->connection); found != links_.end()) {
-            report(*close, *found->second);
+            log_close(*close, *found->second);
             found->second->close();
             links_.erase(found);
         }
@@ -98,15 +101,32 @@ void Hub::drain() {
         server_.pause_output(output->connection);
         io::spawn(executor_, "write", write(output->connection, link, std::move(output->bytes)));
     }
+    while (const auto reporter = server_.poll_report()) {
+        log_report(*reporter);
+    }
     if (const auto next = server_.next_timeout(); next && io::to_steady(*next) < timer_.expiry()) {
         timer_.cancel();
     }
 }
 
-void Hub::report(const Server::Close& close, const TcpLink& link) {
+void Hub::log_close(const Server::Close& close, const TcpLink& link) {
     log::debug("{}: closed: {}", link.remote().text(), close.reason);
     if (const auto dropped = misbehaviour_.pass(io::now())) {
         log::info("closed a connection: {} ({} more since the last such line)", close.reason, *dropped);
+    }
+}
+
+void Hub::log_report(ConnectionId id) {
+    const auto* report = server_.report(id);
+    const auto peer = server_.peer(id);
+    if (report == nullptr || !peer) {
+        return;
+    }
+    if (const auto dropped = reports_.pass(io::now())) {
+        const auto& udp = report->udp;
+        log::info("peer {}: network of class {}, mapping {}, filtering {}, ports {} ({} more since the last such line)",
+                  peer->text().substr(0, kShortId), net::name(net::classify(*report)), net::name(udp.mapping),
+                  net::name(udp.filtering), net::name(udp.allocation), *dropped);
     }
 }
 

@@ -6,7 +6,10 @@
 #include "common/signaling/secure_link.hpp"
 #include "rendezvous/shell/stun_stream.hpp"
 
+#include <algorithm>
 #include <csignal>
+#include <cstddef>
+#include <span>
 #include <utility>
 
 #include <boost/asio/ip/tcp.hpp>
@@ -25,27 +28,75 @@ constexpr Duration kAcceptPause = 100ms;
 /// RFC 8489 §5: the two most significant bits of a STUN message are zero; its first byte is 0 to 3 for every class.
 constexpr std::uint8_t kLastStunByte = 3;
 
-/// A guest has no key agreement, but a socket and perhaps a STUN buffer: about 25 KB, 50 MB at the bound.
-constexpr Admission::Config kGuests{
-    .max_connections = 2000, .max_per_source = 64, .max_logging_in_per_source = 64, .opens = {}};
+/// A guest has no key agreement, but a socket: about 25 KB, 50 MB at the bound.
+constexpr Admission::Config kGuests{.max_connections = 2000,
+                                    .max_per_source = 64,
+                                    .max_logging_in_per_source = 64,
+                                    .max_per_site = 256,
+                                    .max_logging_in_per_site = 256,
+                                    .opens = {}};
+/// A client of STUN holds a place for some seconds and needs four of them at once for a whole discovery.
+constexpr Admission::Config kStunGuests{.max_connections = 1000,
+                                        .max_per_source = 32,
+                                        .max_logging_in_per_source = 32,
+                                        .max_per_site = 128,
+                                        .max_logging_in_per_site = 128,
+                                        .opens = {}};
 
 }  // namespace
 
 Service::Service(crypto::KeyPair keys, Rng& rng)
-    : hub_(io_.get_executor(), std::move(keys), rng), guests_(kGuests), signals_(io_) {
+    : hub_(io_.get_executor(), std::move(keys), rng), guests_(kGuests), stun_guests_(kStunGuests), signals_(io_) {
     // From here on, so that whoever sees the program ready can end it cleanly.
     boost::system::error_code ignored;
     signals_.add(SIGINT, ignored);
     signals_.add(SIGTERM, ignored);
 }
 
-Status Service::listen(const net::Endpoint& at) {
-    auto listener = Listener::open(io_.get_executor(), at);
-    if (!listener) {
-        return std::unexpected(listener.error());
+Status Service::listen(const Place& place) {
+    auto opened = open_place(io_.get_executor(), place);
+    if (!opened) {
+        return std::unexpected(opened.error());
     }
-    listeners_.push_back(std::make_unique<Listener>(*std::move(listener)));
+    auto& found = opened->listeners;
+    listeners_.insert(listeners_.begin() + static_cast<std::ptrdiff_t>(primary_++),
+                      std::make_unique<Listener>(std::move(found.front())));
+    for (auto& listener : std::span{found}.subspan(1)) {
+        listeners_.push_back(std::make_unique<Listener>(std::move(listener)));
+    }
+    if (opened->site) {
+        stun_.add_site(*opened->site);
+    }
     return {};
+}
+
+void Service::open_second_ports() {
+    for (std::size_t i = 0; i < primary_; ++i) {
+        auto at = listeners_[i]->local();
+        if (second_port_of(at)) {
+            continue;
+        }
+        // Above the last port there is none: 0 would be any, which no firewall's rule could name.
+        at.port = static_cast<std::uint16_t>(at.port + 1);
+        auto listener = at.port == 0 ? fail(make_error_code(std::errc::address_in_use), "there is no port above 65535")
+                                     : Listener::open(io_.get_executor(), at, Listener::Hears::udp);
+        if (listener) {
+            listeners_.push_back(std::make_unique<Listener>(*std::move(listener)));
+        } else {
+            log::warn("no second port for STUN, so peers cannot see whether their mappings depend on the port: {}",
+                      listener.error().message());
+        }
+    }
+}
+
+std::optional<std::uint16_t> Service::second_port_of(const net::Endpoint& bound) const {
+    for (const auto& listener : listeners_) {
+        const auto local = listener->local();
+        if (local.address == bound.address && local.port != bound.port) {
+            return local.port;
+        }
+    }
+    return std::nullopt;
 }
 
 std::vector<net::Endpoint> Service::listening() const {
@@ -61,7 +112,9 @@ void Service::run() {
     io::spawn(io_.get_executor(), "signals", watch_signals());
     hub_.start();
     for (const auto& listener : listeners_) {
-        io::spawn(io_.get_executor(), "accept", accept(*listener));
+        if (listener->tcp() != nullptr) {
+            io::spawn(io_.get_executor(), "accept", accept(*listener));
+        }
         io::spawn(io_.get_executor(), "receive", receive(*listener));
     }
     io_.run();
@@ -86,8 +139,9 @@ io::asio::awaitable<void> Service::watch_signals() {
 
 io::asio::awaitable<void> Service::accept(Listener& listener) {
     io::asio::steady_timer pause{io_};
+    const auto second = second_port_of(listener.local());
     while (!stopping_) {
-        auto result = co_await listener.tcp().async_accept(io::use_tuple);
+        auto result = co_await listener.tcp()->async_accept(io::use_tuple);
         auto& [ec, socket] = result;
         if (stopping_) {
             co_return;
@@ -105,41 +159,50 @@ io::asio::awaitable<void> Service::accept(Listener& listener) {
             socket.set_option(tcp::no_delay{true}, ignored);
             socket.non_blocking(true, ignored);
             auto link = std::make_shared<TcpLink>(std::move(socket), io::from_asio(remote));
-            io::spawn(io_.get_executor(), "connection", serve(std::move(link)));
+            io::spawn(io_.get_executor(), "connection", serve(std::move(link), second));
         }
     }
 }
 
-io::asio::awaitable<void> Service::serve(std::shared_ptr<TcpLink> link) {
+io::asio::awaitable<void> Service::serve(std::shared_ptr<TcpLink> link, std::optional<std::uint16_t> second) {
     links_.insert(link);
-    co_await dispatch(link);
+    co_await dispatch(link, second);
     link->close();
     links_.erase(link);
 }
 
-io::asio::awaitable<void> Service::dispatch(std::shared_ptr<TcpLink> link) {
-    const auto& source = link->remote().address;
-    if (guests_.enter(source, io::now())) {
-        guests_.leave(source, false);
-        co_return;
-    }
-    link->close_after(kFirstByte);
-    const auto ready = co_await link->socket().async_wait(tcp::socket::wait_read, io::use_tuple);
-    boost::system::error_code ec = std::get<0>(ready);
-    std::uint8_t first = 0;
-    if (!ec) {
-        link->socket().receive(io::asio::buffer(&first, 1), tcp::socket::message_peek, ec);
-    }
-    if (!ec && first == signaling::kPreamble.front()) {
-        guests_.leave(source, false);
+io::asio::awaitable<void> Service::dispatch(std::shared_ptr<TcpLink> link, std::optional<std::uint16_t> second) {
+    const auto first = co_await first_byte(link);
+    if (first == signaling::kPreamble.front()) {
         link->disarm();
-        co_await hub_.serve(link);
-        co_return;
+        co_await hub_.serve(link, second);
+    } else if (first && *first <= kLastStunByte) {
+        co_await serve_stun_guest(link);
     }
-    if (!ec && first <= kLastStunByte) {
-        co_await serve_stun(link, stun_);
+}
+
+io::asio::awaitable<std::optional<std::uint8_t>> Service::first_byte(std::shared_ptr<TcpLink> link) {
+    const auto& source = link->remote().address;
+    std::optional<std::uint8_t> result;
+    if (!guests_.enter(source, io::now())) {
+        link->close_after(kFirstByte);
+        const auto ready = co_await link->socket().async_wait(tcp::socket::wait_read, io::use_tuple);
+        boost::system::error_code ec = std::get<0>(ready);
+        std::uint8_t first = 0;
+        if (!ec && link->socket().receive(io::asio::buffer(&first, 1), tcp::socket::message_peek, ec) == 1 && !ec) {
+            result = first;
+        }
     }
     guests_.leave(source, false);
+    co_return result;
+}
+
+io::asio::awaitable<void> Service::serve_stun_guest(std::shared_ptr<TcpLink> link) {
+    const auto& source = link->remote().address;
+    if (!stun_guests_.enter(source, io::now())) {
+        co_await serve_stun(link, stun_);
+    }
+    stun_guests_.leave(source, false);
 }
 
 io::asio::awaitable<void> Service::receive(Listener& listener) {
@@ -155,10 +218,19 @@ io::asio::awaitable<void> Service::receive(Listener& listener) {
 }
 
 void Service::answer(Listener& listener, const net::Received& datagram) {
-    const auto reply = stun_.handle_datagram(datagram.payload, datagram.path.remote, io::now());
-    if (reply) {
+    const auto reply = stun_.handle_datagram(datagram.payload, datagram.path, io::now());
+    if (!reply) {
+        return;
+    }
+    const auto& from = reply->path.local;
+    auto* sender = &listener;
+    if (from != datagram.path.local) {
+        const auto found = std::ranges::find_if(listeners_, [&](const auto& other) { return other->covers(from); });
+        sender = found == listeners_.end() ? nullptr : found->get();
+    }
+    if (sender != nullptr) {
         // An answer that cannot be sent is a lost one: the client asks again (RFC 8489 §6.2.1).
-        listener.udp().send(datagram.path, *reply, reply->size(), net::Ecn::not_ect);
+        sender->udp().send(reply->path, reply->payload, reply->payload.size(), net::Ecn::not_ect);
     }
 }
 

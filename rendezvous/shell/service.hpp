@@ -21,8 +21,12 @@ class Service {
     /// `rng` outlives the service.
     Service(crypto::KeyPair keys, Rng& rng);
 
-    [[nodiscard]] Status listen(const net::Endpoint& at);
-    /// Where, with real ports.
+    /// Opens a place's primary endpoint and, with an alternate address, the three others of RFC 5780.
+    [[nodiscard]] Status listen(const Place& place);
+    /// After all places: a second UDP port for STUN where an address has one only, so that a peer can see whether its
+    /// mapping depends on the port. A port that is taken is no failure.
+    void open_second_ports();
+    /// Where, with real ports; primary endpoints come first.
     [[nodiscard]] std::vector<net::Endpoint> listening() const;
     /// Until SIGINT or SIGTERM.
     void run();
@@ -32,16 +36,25 @@ class Service {
     [[nodiscard]] io::asio::awaitable<void> watch_signals();
     [[nodiscard]] io::asio::awaitable<void> accept(Listener& listener);
     [[nodiscard]] io::asio::awaitable<void> receive(Listener& listener);
-    [[nodiscard]] io::asio::awaitable<void> serve(std::shared_ptr<TcpLink> link);
-    [[nodiscard]] io::asio::awaitable<void> dispatch(std::shared_ptr<TcpLink> link);
+    [[nodiscard]] io::asio::awaitable<void> serve(std::shared_ptr<TcpLink> link, std::optional<std::uint16_t> second);
+    [[nodiscard]] io::asio::awaitable<void> dispatch(std::shared_ptr<TcpLink> link,
+                                                     std::optional<std::uint16_t> second);
+    /// What the connection speaks, from its first byte; nothing if it does not say in time.
+    [[nodiscard]] io::asio::awaitable<std::optional<std::uint8_t>> first_byte(std::shared_ptr<TcpLink> link);
+    [[nodiscard]] io::asio::awaitable<void> serve_stun_guest(std::shared_ptr<TcpLink> link);
     void answer(Listener& listener, const net::Received& datagram);
+    /// Another UDP port on the address that this one is bound to.
+    [[nodiscard]] std::optional<std::uint16_t> second_port_of(const net::Endpoint& bound) const;
 
     io::asio::io_context io_{1};
     Hub hub_;
     StunService stun_;
-    /// Connections that are not signaling, or not yet.
+    /// Connections that have not said what they are.
     Admission guests_;
+    /// STUN over TCP; bounds of its own, so that it cannot keep logins out.
+    Admission stun_guests_;
     std::vector<std::unique_ptr<Listener>> listeners_;
+    std::size_t primary_ = 0;  ///< so many of them, in front, are primary
     std::set<std::shared_ptr<TcpLink>> links_;
     io::asio::signal_set signals_;
     bool stopping_ = false;

@@ -47,8 +47,7 @@ io::asio::awaitable<void> serve_stun(std::shared_ptr<TcpLink> link, StunService&
         if (!co_await read_exactly(link, message.subspan(stun::kHeaderSize, length))) {
             co_return;
         }
-        const auto answer =
-            service.handle_datagram(message.first(stun::kHeaderSize + length), link->remote(), io::now());
+        const auto answer = service.handle_stream(message.first(stun::kHeaderSize + length), link->path(), io::now());
         if (!answer) {
             co_return;
         }

@@ -1,6 +1,17 @@
 #include "rendezvous/shell/tcp_link.hpp"
 
+#include "common/io/convert.hpp"
+
+#include <utility>
+
 namespace pinhole::rendezvous {
+
+TcpLink::TcpLink(io::asio::ip::tcp::socket socket, const net::Endpoint& remote)
+    : socket_(std::move(socket)), timer_(socket_.get_executor()) {
+    boost::system::error_code gone;
+    const auto local = socket_.local_endpoint(gone);
+    path_ = {.local = gone ? net::Endpoint{} : io::from_asio(local), .remote = remote};
+}
 
 void TcpLink::close_after(Duration time) {
     timer_.expires_after(time);

@@ -3,10 +3,9 @@
 
 #include "common/base/time.hpp"
 #include "common/io/tokens.hpp"
-#include "common/net/endpoint.hpp"
+#include "common/net/datagram.hpp"
 
 #include <memory>
-#include <utility>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -15,12 +14,13 @@ namespace pinhole::rendezvous {
 
 class TcpLink : public std::enable_shared_from_this<TcpLink> {
   public:
-    TcpLink(io::asio::ip::tcp::socket socket, const net::Endpoint& remote)
-        : socket_(std::move(socket)), remote_(remote), timer_(socket_.get_executor()) {}
+    TcpLink(io::asio::ip::tcp::socket socket, const net::Endpoint& remote);
 
     [[nodiscard]] io::asio::ip::tcp::socket& socket() { return socket_; }
 
-    [[nodiscard]] const net::Endpoint& remote() const { return remote_; }
+    [[nodiscard]] const net::Endpoint& remote() const { return path_.remote; }
+
+    [[nodiscard]] const net::PathAddresses& path() const { return path_; }
 
     /// Closes the socket after `time` unless armed anew or disarmed.
     void close_after(Duration time);
@@ -29,7 +29,7 @@ class TcpLink : public std::enable_shared_from_this<TcpLink> {
 
   private:
     io::asio::ip::tcp::socket socket_;
-    net::Endpoint remote_;
+    net::PathAddresses path_;
     io::asio::steady_timer timer_;
 };
 

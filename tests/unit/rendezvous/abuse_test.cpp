@@ -126,6 +126,32 @@ TEST(Abuse, CallersCannotFillTheQueueOfAPeerThatIsSlowToRead) {
     EXPECT_EQ(ends.back().reason, EndReason::limit);
 }
 
+TEST(Abuse, OneNetworkCannotFloodIntroductions) {
+    Config config;
+    config.connects = {.per_second = 1, .burst = 4};
+    World world{config};
+    auto& callee = world.log_in(1, "192.0.2.1:1");
+    auto& first = world.log_in(2, "198.51.100.1:1");
+    auto& second = world.log_in(3, "198.51.100.2:1");
+    auto& elsewhere = world.log_in(4, "203.0.113.1:1");
+    for (std::uint64_t id = 1; id <= 3; ++id) {
+        first.send(call_to(callee, id));
+        second.send(call_to(callee, id));
+    }
+    elsewhere.send(call_to(callee));
+    world.pump();
+    EXPECT_EQ(callee.all<signaling::Incoming>().size(), 4U + 1U);
+    EXPECT_EQ(first.all<End>().size() + second.all<End>().size(), 2U);
+    EXPECT_EQ(second.all<End>().back().reason, EndReason::limit);
+    EXPECT_FALSE(first.closed || second.closed) << "who shares a network with a flooder keeps the connection";
+    EXPECT_EQ(world.server().stats().limited, 2U);
+
+    world.advance(1s);
+    second.send(call_to(callee, 9));
+    world.pump();
+    EXPECT_EQ(callee.all<signaling::Incoming>().size(), 6U);
+}
+
 TEST(Abuse, PeerThatAsksButDoesNotReadIsClosedAtTheBacklog) {
     World world;
     auto& deaf = world.log_in(1);
@@ -181,6 +207,47 @@ TEST(Admission, ConnectionsPerSourceAreBounded) {
     EXPECT_TRUE(same_network.closed);
     EXPECT_FALSE(other_network.closed);
     EXPECT_EQ(world.server().stats().turned_away, 1U);
+}
+
+TEST(Admission, ConnectionsPerIpv6SiteAreBoundedToo) {
+    Config config;
+    config.admission.max_per_site = 3;
+    World world{config};
+    for (const auto* address : {"[2001:db8:0:1::1]:1", "[2001:db8:0:2::1]:1", "[2001:db8:0:3::1]:1"}) {
+        world.log_in(1, address);
+    }
+    auto& same_site = world.open(4, "[2001:db8:0:4::1]:1");
+    auto& other_site = world.open(5, "[2001:db8:1::1]:1");
+    world.pump();
+    EXPECT_THAT(same_site.closed, Optional(HasSubstr("one site")));
+    EXPECT_FALSE(other_site.closed);
+
+    world.hang_up(*world.peers().front());
+    EXPECT_FALSE(world.log_in(4, "[2001:db8:0:4::1]:1").closed);
+}
+
+TEST(Admission, UnfinishedLoginsPerIpv6SiteAreBoundedToo) {
+    Config config;
+    config.admission.max_logging_in_per_site = 2;
+    World world{config};
+    for (const auto* address : {"[2001:db8:0:1::1]:1", "[2001:db8:0:2::1]:1"}) {
+        static_cast<void>(world.open(1, address).link.poll_output());
+    }
+    auto& refused = world.open(2, "[2001:db8:0:3::1]:1");
+    world.pump();
+    EXPECT_THAT(refused.closed, Optional(HasSubstr("unfinished")));
+    world.advance(limits::kHandshakeTimeout);
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_FALSE(world.log_in(2, "[2001:db8:0:3::1]:1").closed) << "logins that finish do not count";
+    }
+}
+
+TEST(Admission, Ipv4AddressesOfOneNetworkAreCountedApart) {
+    Config config;
+    config.admission.max_per_site = 1;
+    World world{config};
+    world.log_in(1, "198.51.100.1:1");
+    EXPECT_FALSE(world.log_in(2, "198.51.100.2:1").closed);
 }
 
 TEST(Admission, ConnectionsInTotalAreBounded) {

@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 namespace pinhole::rendezvous {
 namespace {
@@ -60,6 +61,17 @@ TEST_F(KeyFile, KeyThatOthersMayReadIsRefusedWithWhatToDo) {
     const auto loaded = load_or_create_key(folder(), rng_);
     ASSERT_FALSE(loaded);
     EXPECT_THAT(loaded.error().message(), HasSubstr("chmod 600 " + file().string()));
+}
+
+TEST_F(KeyFile, KeyOfAnotherUserIsRefused) {
+    write_key(std::string(52, 'a') + "\n");
+    constexpr uid_t kNobody = 65534;
+    if (::chown(file().c_str(), kNobody, static_cast<gid_t>(-1)) != 0) {
+        GTEST_SKIP() << "only root can give files away";
+    }
+    const auto loaded = load_or_create_key(folder(), rng_);
+    ASSERT_FALSE(loaded);
+    EXPECT_THAT(loaded.error().message(), HasSubstr("belongs to another user"));
 }
 
 TEST_F(KeyFile, DamagedKeyIsNeverReplaced) {

@@ -49,6 +49,16 @@ TEST(Options, ListenMayBeRepeated) {
     EXPECT_TRUE(options.json);
 }
 
+TEST(Options, AlternateTakesOneAddressOfEachFamily) {
+    const auto options = std::get<Options>(parse({"--alternate", "192.0.2.2", "--alternate", "2001:db8::2"}));
+    ASSERT_EQ(options.alternate.size(), 2U);
+    EXPECT_EQ(options.alternate[1].text(), "2001:db8::2");
+    EXPECT_EQ(std::get<int>(parse({"--alternate", "192.0.2.2", "--alternate", "192.0.2.3"})), 2);
+    for (const auto* text : {"192.0.2.2:3478", "host", "", "0.0.0.0", "::", "224.0.0.1"}) {
+        EXPECT_EQ(std::get<int>(parse({"--alternate", text})), 2) << text;
+    }
+}
+
 TEST(Options, UsageErrorsEndWithTwoAndHelpWithZero) {
     EXPECT_EQ(std::get<int>(parse({"--listen", "nowhere"})), 2);
     EXPECT_EQ(std::get<int>(parse({"--unknown"})), 2);

@@ -82,12 +82,14 @@ class World {
     }
 
     Peer& open_as(const crypto::PeerId& id, crypto::KeyPair keys, const char* address, std::uint32_t version = 1) {
-        const signaling::Hello hello{.id = id, .version = version, .agent = "test"};
-        peers_.push_back(std::make_unique<Peer>(
-            Peer{.id = id,
-                 .link = signaling::SecureLink::client(std::move(keys), signaling::serialize(hello), rng_),
-                 .connection = server_.open(from(address), now_)}));
-        return *peers_.back();
+        return add(id, std::move(keys), version, server_.open(from(address), now_));
+    }
+
+    /// At an address of the server that has this other STUN port.
+    Peer& open_at(std::uint8_t number, std::uint16_t second_stun_port) {
+        const auto who = identity(number);
+        const auto connection = server_.open(from("198.51.100.1:1000"), now_, second_stun_port);
+        return add(who.id(), who.noise_keys(), 1, connection);
     }
 
     Peer& log_in(std::uint8_t number, const char* address = "198.51.100.1:1000") {
@@ -155,6 +157,15 @@ class World {
     static crypto::KeyPair make_keys() {
         EXPECT_TRUE(crypto::initialize());
         return identity(255).noise_keys();
+    }
+
+    Peer& add(const crypto::PeerId& id, crypto::KeyPair keys, std::uint32_t version, ConnectionId connection) {
+        const signaling::Hello hello{.id = id, .version = version, .agent = "test"};
+        peers_.push_back(std::make_unique<Peer>(
+            Peer{.id = id,
+                 .link = signaling::SecureLink::client(std::move(keys), signaling::serialize(hello), rng_),
+                 .connection = connection}));
+        return *peers_.back();
     }
 
     Peer* find(ConnectionId connection) {
