@@ -29,7 +29,7 @@ def _mapped(answer):
     raise ValueError("no XOR-MAPPED-ADDRESS")
 
 
-def _ask_udp(client, server):
+def ask_udp(client, server):
     client.settimeout(0.4)
     for _ in range(8):
         client.sendto(_request(), server)
@@ -66,7 +66,7 @@ def main(protocol, sockets, servers):
         seen = []
         for server in servers:
             if protocol == "udp":
-                seen.append(_ask_udp(first, server))
+                seen.append(ask_udp(first, server))
             else:
                 client, mapped = _ask_tcp(local, server)
                 kept.append(client)

@@ -35,7 +35,7 @@ class Coturn:
 
     def __init__(self, host, folder):
         folder.mkdir()
-        self.address = host.address
+        self.address, self.alternate = host.address, host.alternate
         config = folder / "turnserver.conf"
         config.write_text("\n".join([
             f"listening-ip={host.address}", f"listening-ip={host.alternate}", f"listening-port={PORTS[0]}",
@@ -59,7 +59,7 @@ class Ours(programs.Server):
     def __init__(self, host, binaries, data):
         on_host = types.SimpleNamespace(server=host)
         super().__init__(on_host, binaries, data, host.address, ("--alternate", host.alternate))
-        self.address = host.address
+        self.address, self.alternate = host.address, host.alternate
 
 
 def await_answers(host):
