@@ -102,8 +102,8 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
         ->allow_extra_args(false)
         ->check(check_listen);
     app.add_option("--alternate", alternate,
-                   "a second address of this machine, so that peers can find out how their NATs behave (RFC 5780); "
-                   "uses the port above as well; one for each of IPv4 and IPv6")
+                   "a second address, for peers to find out how their NATs behave; also uses the "
+                   "port above; repeatable, one of each family")
         ->type_name("ADDR")
         ->allow_extra_args(false)
         ->check(check_alternate);

@@ -135,6 +135,9 @@ class Play {
             case 10:
                 server_.resume_output(peer.connection);
                 break;
+            case 11:
+                say(peer, signaling::Report{.report = {}});
+                break;
             default:
                 stranger_ = open();
         }
@@ -143,6 +146,9 @@ class Play {
     void drain() {
         while (const auto close = server_.poll_close()) {
             require(open_.erase(close->connection) == 1);
+        }
+        while (const auto reporter = server_.poll_report()) {
+            require(open_.contains(*reporter) && server_.report(*reporter) != nullptr && server_.peer(*reporter));
         }
         while (const auto output = server_.poll_output()) {
             require(open_.contains(output->connection));
