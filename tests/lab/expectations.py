@@ -3,10 +3,12 @@
 import hashlib
 import ipaddress
 import os
+import time
 
 import programs
 import scenario as scenarios
 
+_DELIVERY = 5.0  # seconds that the last message and its confirmation may take
 _CALLERS = ("send", "chat")
 _CONVERSATIONS = ("send", "receive", "chat")
 # Events that show that something arrived.
@@ -91,6 +93,12 @@ class Judge:
         return found
 
     def _messages(self, _):
+        deadline = time.monotonic() + _DELIVERY * programs.PATIENCE
+        while (found := self._undelivered()) and time.monotonic() < deadline:
+            time.sleep(0.02)  # what was said is on its way, in several programs at once
+        return found
+
+    def _undelivered(self):
         found = []
         for speaker in dict.fromkeys(entry.person.name for entry, _ in self._record.said):
             said = [(entry, line) for entry, line in self._record.said if entry.person.name == speaker]

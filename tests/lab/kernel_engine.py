@@ -34,6 +34,8 @@ def why_not(scenario):
             return f"{host.name}: {reason}"
         if host.behind != topology.INTERNET and host.get("addresses", 1) != 1:
             return f"{host.name}: several addresses behind a NAT"
+        if host.get("ipv6") and len(network.layers(host.name)) > 1:
+            return f"{host.name}: IPv6 through several routers"
     for step in scenario.steps:
         if reason := _step_reason(step, network):
             return f"step {step.number}, {step.verb}: {reason}"
@@ -137,6 +139,7 @@ class KernelEngine:
         self._addresses = {}
         self._lines = {}
         self._blocked = {}
+        self._v6_lans = {}
         self._sides = 0
 
     def __enter__(self):
@@ -173,6 +176,8 @@ class KernelEngine:
             self._addresses[name] = [nat.address]
             outer = behind.namespace if behind else self._lab.core
             self._attach(node, nat.namespace, "wan", outer, name)
+            if behind is None and node.get("ipv6", "off") != "off":
+                self._route_ipv6(name, nat)
         return self._nats[name]
 
     def _add_host(self, node):
@@ -183,8 +188,10 @@ class KernelEngine:
             nat = self._nats[node.behind]
             self._hosts[node.name] = nat.add_host(node.name)
             self._attach(node, self._hosts[node.name].namespace, "eth0", nat.namespace, node.name)
-        self._addresses[node.name] = [address for address in (
-            self._hosts[node.name].address, self._hosts[node.name].alternate) if address]
+        host = self._hosts[node.name]
+        self._addresses[node.name] = [address for address in (host.address, host.alternate) if address]
+        if node.get("ipv6"):
+            self._addresses[node.name].append(self._add_ipv6(node, host.namespace))
 
     def _plug_into_internet(self, node, namespace, addresses):
         self._sides += 1
@@ -199,6 +206,47 @@ class KernelEngine:
                      f"route add default via {gateway}")
         self._attach(node, namespace, "eth0", self._lab.core, node.name)
         return netlab.Host(namespace, addresses[0], addresses[0], addresses[1] if len(addresses) > 1 else None)
+
+    def _route_ipv6(self, name, nat):
+        """A /64 for the LAN and one for the line; nothing is translated."""
+        number = list(self._network.nats).index(name)
+        lan, line = f"2001:2:0:{0x100 + number:x}", f"2001:2:1:{number:x}"
+        self._v6_lans[name] = lan
+        _forward_ipv6(nat.namespace)
+        nat.namespace.ip(f"address add {line}::2/64 dev wan nodad", f"address add {lan}::1/64 dev lan nodad",
+                         f"route add default via {line}::1")
+        self._connect_core(name, f"{line}::1/64")
+        self._lab.core.ip(f"route add {lan}::/64 via {line}::2")
+        self._load_ipv6(name)
+
+    def _connect_core(self, interface, address):
+        _forward_ipv6(self._lab.core)
+        self._lab.core.ip(f"address add {address} dev {interface} nodad")
+
+    def _load_ipv6(self, name):
+        """The firewall that homes have for IPv6: answers only."""
+        if self._network.nats[name].get("ipv6") == "closed":
+            self._nats[name].namespace.nft('''
+table ip6 closed {
+  chain forward {
+    type filter hook forward priority filter
+    iifname "wan" ct state established,related accept
+    iifname "wan" drop
+  }
+}
+''')
+
+    def _add_ipv6(self, node, namespace):
+        """Gives a host an address and a way out; returns the address."""
+        if node.behind == topology.INTERNET:
+            prefix = f"2001:2:2:{list(self._network.hosts).index(node.name):x}"
+            self._connect_core(node.name, f"{prefix}::1/64")
+            address = f"{prefix}::2"
+        else:
+            prefix = self._v6_lans[node.behind]
+            address = f"{prefix}::{0x10 + list(self._network.hosts).index(node.name):x}"
+        namespace.ip(f"address add {address}/64 dev eth0 nodad", f"route add default via {prefix}::1")
+        return address
 
     def _attach(self, node, inner, interface, outer, outer_interface):
         line = _Attachment(inner, interface, outer, outer_interface, node.up.get("loss"), node.down.get("loss"))
@@ -255,8 +303,8 @@ class KernelEngine:
             address = nat.next_address()
             self._lab.join(host.namespace, "eth0", nat.namespace, name, netlab.DelayLink())
             nat.namespace.ip(f"link set dev {name} master lan")
-            host.namespace.ip(f"address add {address} dev eth0", f"route add default via {nat.gateway}")
-            moved = netlab.Host(host.namespace, address.partition("/")[0], nat.public)
+            host.namespace.ip(f"address add {nat.with_prefix(address)} dev eth0", f"route add default via {nat.gateway}")
+            moved = netlab.Host(host.namespace, address, nat.public)
             self._lines[name] = _Attachment(host.namespace, "eth0", nat.namespace, name)
             self._capture.add(f"{name}-in-{behind}", host.namespace.path, "eth0")
         host.address, host.public = moved.address, moved.public
@@ -266,6 +314,7 @@ class KernelEngine:
         """Loading a NAT's rules flushes everything in its namespace."""
         if self._blocked.get(name):
             self._load_block(name)
+        self._load_ipv6(name)
         for node, line in self._lines.items():
             if self._nats[name].namespace in (line.inner, line.outer):
                 self._load_line(node)
@@ -285,6 +334,10 @@ class KernelEngine:
             rule = f"  {verdict}\n" if line.cut or loss else ""
             namespace.nft(f"table netdev {table}\ndelete table netdev {table}\ntable netdev {table} {{\n chain in {{\n"
                           f'  type filter hook ingress device "{interface}" priority 0\n{rule} }}\n}}\n')
+
+
+def _forward_ipv6(namespace):
+    namespace.sysctl(**{"net/ipv6/conf/all/forwarding": 1})
 
 
 def _delay_link(node):

@@ -1,6 +1,8 @@
 """The model engine: a scenario's whole network inside one `natbox` process; only its hosts are namespaces."""
 
+import capture
 import natbox
+import netlab
 import topology
 
 
@@ -14,53 +16,72 @@ class ModelEngine:
 
     def __init__(self, scenario, binaries, folder):
         self._network = scenario.topology
-        self._box = natbox.NatBox(binaries, scenario.path, capture=folder)
+        self._start = lambda: natbox.NatBox(binaries, scenario.path, capture=folder, snap_length=capture.SNAPLEN)
+        self._box = None
 
     def __enter__(self):
-        self._box.__enter__()
+        self._box = self._start()
         return self
 
-    def __exit__(self, *error):
-        self._box.__exit__(*(error or (None, None, None)))
+    def __exit__(self, *_):
+        self._box.close()
+
+    def _command(self, line):
+        try:
+            self._box.command(line)
+        except natbox.NatBoxError as error:
+            raise netlab.LabError(str(error)) from None
 
     def host(self, name):
         return self._box.hosts[name]
 
     def addresses(self, name):
-        return self._box.addresses[name]
+        """IPv4 addresses of a host, external ones of a NAT on the internet; IPv6 ones follow."""
+        if name in self._network.hosts:
+            return self._box.stats()["hosts"][name]["addresses"]
+        external = self._network.nats[name].get("external", 1)
+        if isinstance(external, list):
+            return external
+        # As natbox assigns them: 198.18.N.2 and following for the N-th thing on the internet.
+        outer = [nat.name for nat in self._network.nats.values() if nat.behind == topology.INTERNET]
+        return [f"198.18.{outer.index(name) + 1}.{2 + index}" for index in range(external)]
 
     # --- faults ------------------------------------------------------------------------------------------------
 
     def rebind(self, name):
-        self._box.command(f"rebind {name}")
+        self._command(f"rebind {name}")
 
     def expire(self, name):
-        self._box.command(f"expire {name}")
+        self._command(f"expire {name}")
 
     def background(self, name, rate):
-        self._box.command(f"background {name} {rate:g}")
+        self._command(f"background {name} {rate:g}")
 
     def block(self, name, protocols):
         for protocol in protocols:
-            self._box.command(f"block {name} {protocol}")
+            self._command(f"block {name} {protocol}")
 
     def unblock(self, name, protocols):
         for protocol in protocols:
-            self._box.command(f"unblock {name} {protocol}")
+            self._command(f"unblock {name} {protocol}")
 
     def cut(self, name):
-        self._box.command(f"link {name} both up=false")
+        self._command(f"link {name} both up=false")
 
     def restore(self, name):
-        self._box.command(f"link {name} both up=true")
+        self._command(f"link {name} both up=true")
 
     def change_link(self, name, up, down):
         for way, values in (("up", up), ("down", down)):
             if values:
-                self._box.command(f"link {name} {way} " + " ".join(map(_setting, values.items())))
+                self._command(f"link {name} {way} " + " ".join(map(_setting, values.items())))
 
     def move(self, name, behind):
-        self._box.command(f"move {name} {behind}")
+        host = self._box.hosts[name]
+        self._box.move(name, behind)
+        moved = self._box.hosts[name]
+        host.address, host.public = moved.address, moved.public  # people hold on to the host
+        self._box.hosts[name] = host
 
 
 def _setting(pair):

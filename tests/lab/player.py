@@ -115,20 +115,24 @@ class Player:
         for name, host in step.target.items():
             self.people[name] = programs.Person(name, self._engine.host(host), self._folder / f"home-{name}",
                                                 self._binaries, server)
-        ids = {name: person.id() for name, person in self.people.items()}
+        asked = {name: person.start("id") for name, person in self.people.items()}
+        ids = {name: program.wait_event("id")["id"] for name, program in asked.items()}
         for name, person in self.people.items():
-            for other, their_id in ids.items():
-                if other != name and (name in step.target or other in step.target):
-                    self._expect_done(person.run("contacts", "add", other, their_id))
+            asked[name].wait_exit()
+        # Each person's contacts one after the other, for one home is not changed by two programs at once; people beside
+        # each other.
+        others = {name: [other for other in ids if other != name and (name in step.target or other in step.target)]
+                  for name in self.people}
+        while any(others.values()):
+            adding = [self.people[name].start("contacts", "add", waiting[0], ids[waiting.pop(0)])
+                      for name, waiting in others.items() if waiting]
+            for program in adding:
+                if program.wait_exit() != 0:
+                    raise programs.Unexpected(program.transcript())
         for person in self.people.values():
+            person.stop_all()
             person.programs.clear()
         self.record.setup_done = time.monotonic()
-
-    @staticmethod
-    def _expect_done(program):
-        if program.process.returncode != 0:
-            raise programs.Unexpected(program.transcript())
-        program.stop()
 
     # --- programs ----------------------------------------------------------------------------------------------
 
