@@ -5,9 +5,14 @@
 
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <system_error>
+#include <thread>
 #include <utility>
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 namespace pinhole::io {
@@ -63,6 +68,74 @@ asio::awaitable<void> attempt(std::shared_ptr<Race> race, std::shared_ptr<tcp::s
     race->wake.cancel();
 }
 
+/// A question to the system's resolver, which cannot be interrupted: whoever asked may be gone when the answer comes.
+struct Lookup {
+    struct Answer {
+        boost::system::error_code error;
+        tcp::resolver::results_type entries;
+    };
+
+    std::mutex mutex;
+    asio::steady_timer* wake = nullptr;  ///< of the one who asked; null when nobody waits any more
+    std::optional<Answer> answer;
+};
+
+/// Lets a timer wait for a lookup, and takes it away however the waiting coroutine is left.
+class LookupWait {
+  public:
+    LookupWait(std::shared_ptr<Lookup> lookup, asio::steady_timer& timer) : lookup_(std::move(lookup)) {
+        lookup_->wake = &timer;
+    }
+
+    LookupWait(const LookupWait&) = delete;
+    LookupWait& operator=(const LookupWait&) = delete;
+
+    ~LookupWait() {
+        const std::lock_guard lock{lookup_->mutex};
+        lookup_->wake = nullptr;
+    }
+
+    [[nodiscard]] std::optional<Lookup::Answer> take() {
+        const std::lock_guard lock{lookup_->mutex};
+        return std::exchange(lookup_->answer, std::nullopt);
+    }
+
+  private:
+    std::shared_ptr<Lookup> lookup_;
+};
+
+void wake_up(const std::shared_ptr<Lookup>& lookup) {
+    const std::lock_guard lock{lookup->mutex};
+    if (lookup->wake != nullptr) {
+        lookup->wake->cancel();
+    }
+}
+
+void look_up(const std::shared_ptr<Lookup>& lookup, const std::string& host, std::uint16_t port) {
+    Lookup::Answer answer;
+    {
+        asio::io_context context;
+        tcp::resolver resolver{context};
+        answer.entries = resolver.resolve(host, std::to_string(port), tcp::resolver::numeric_service, answer.error);
+    }
+    const std::lock_guard lock{lookup->mutex};
+    if (lookup->wake != nullptr) {
+        lookup->answer = std::move(answer);
+        // A timer may be touched on its own executor only.
+        asio::post(lookup->wake->get_executor(), [lookup] { wake_up(lookup); });
+    }
+}
+
+/// A thread of its own rather than Asio's: that one is waited for when the program ends.
+bool start_thread(const std::shared_ptr<Lookup>& lookup, const std::string& host, std::uint16_t port) {
+    try {
+        std::thread([lookup, host, port] { look_up(lookup, host, port); }).detach();
+        return true;
+    } catch (const std::system_error&) {
+        return false;
+    }
+}
+
 }  // namespace
 
 asio::awaitable<Result<tcp::socket>> tcp_connect(asio::any_io_executor executor, std::vector<net::Endpoint> endpoints,
@@ -97,19 +170,26 @@ asio::awaitable<Result<tcp::socket>> tcp_connect(asio::any_io_executor executor,
 }
 
 asio::awaitable<Result<std::vector<net::Endpoint>>> resolve(asio::any_io_executor executor, std::string host,
-                                                            std::uint16_t port) {
+                                                            std::uint16_t port, Duration timeout) {
     if (const auto literal = net::Address::parse(host)) {
         co_return std::vector<net::Endpoint>{{.address = *literal, .port = port}};
     }
-    tcp::resolver resolver{executor};
-    const auto service = std::to_string(port);
-    auto result = co_await resolver.async_resolve(host, service, tcp::resolver::numeric_service, use_tuple);
-    const auto& [ec, entries] = result;
-    if (ec) {
-        co_return fail(ec, host);
+    const auto lookup = std::make_shared<Lookup>();
+    asio::steady_timer timer{executor, timeout};
+    LookupWait wait{lookup, timer};
+    if (!start_thread(lookup, host, port)) {
+        co_return fail(make_error_code(std::errc::resource_unavailable_try_again), host);
+    }
+    co_await timer.async_wait(use_tuple);
+    const auto answer = wait.take();
+    if (!answer) {
+        co_return fail(make_error_code(std::errc::timed_out), "the name " + host);
+    }
+    if (answer->error) {
+        co_return fail(answer->error, host);
     }
     std::vector<net::Endpoint> endpoints;
-    for (const auto& entry : entries) {
+    for (const auto& entry : answer->entries) {
         endpoints.push_back(from_asio(entry.endpoint()));
     }
     if (endpoints.empty()) {

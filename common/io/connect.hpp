@@ -13,9 +13,14 @@
 
 namespace pinhole::io {
 
+/// How long a name may take: two tries of the system's resolver at its 5 s each (resolv.conf(5)).
+inline constexpr Duration kResolveTimeout = 10s;
+
 /// The addresses of `host` in the system's order of preference (RFC 6724); a literal address asks nobody. Never empty.
+/// The executor must be single-threaded or a strand.
 [[nodiscard]] asio::awaitable<Result<std::vector<net::Endpoint>>> resolve(asio::any_io_executor executor,
-                                                                          std::string host, std::uint16_t port);
+                                                                          std::string host, std::uint16_t port,
+                                                                          Duration timeout = kResolveTimeout);
 
 /// The first connection that comes up; the next address is tried when one fails or after kConnectStagger. The executor
 /// must be single-threaded or a strand.

@@ -30,8 +30,9 @@ class ConnectTest : public testing::Test {
     }
 
     static asio::awaitable<void> look_up(asio::any_io_executor executor, std::string host,
-                                         std::optional<Result<std::vector<net::Endpoint>>>& result) {
-        result.emplace(co_await resolve(std::move(executor), std::move(host), 99));
+                                         std::optional<Result<std::vector<net::Endpoint>>>& result,
+                                         Duration timeout = kResolveTimeout) {
+        result.emplace(co_await resolve(std::move(executor), std::move(host), 99, timeout));
     }
 
     asio::io_context context_{1};
@@ -76,6 +77,36 @@ TEST_F(ConnectTest, LiteralAddressesNeedNoResolver) {
     ASSERT_TRUE(result && *result);
     ASSERT_EQ((*result)->size(), 1U);
     EXPECT_EQ((*result)->front().text(), "[2001:db8::1]:99");
+}
+
+TEST_F(ConnectTest, NamesAreLookedUp) {
+    std::optional<Result<std::vector<net::Endpoint>>> result;
+    spawn(context_.get_executor(), "test", look_up(context_.get_executor(), "localhost", result));
+    context_.run();
+
+    ASSERT_TRUE(result && *result) << result->error().message();
+    EXPECT_TRUE((*result)->front().address.is_loopback());
+    EXPECT_EQ((*result)->front().port, 99);
+}
+
+TEST_F(ConnectTest, AnUnansweredNameEndsInTime) {
+    std::optional<Result<std::vector<net::Endpoint>>> result;
+    spawn(context_.get_executor(), "test", look_up(context_.get_executor(), "localhost", result, Duration{}));
+    context_.run();
+
+    ASSERT_TRUE(result);
+    // The resolver may have been faster than no time at all.
+    EXPECT_TRUE(*result || result->error().code == std::errc::timed_out);
+}
+
+TEST_F(ConnectTest, MayBeAbandonedWhileTheResolverWorks) {
+    std::optional<Result<std::vector<net::Endpoint>>> result;
+    {
+        asio::io_context context{1};
+        spawn(context.get_executor(), "test", look_up(context.get_executor(), "localhost", result));
+        context.poll_one();
+    }
+    EXPECT_FALSE(result);
 }
 
 }  // namespace
