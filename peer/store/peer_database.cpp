@@ -7,7 +7,7 @@ namespace pinhole::peer_store {
 namespace {
 
 // Step n takes the schema from version n to n+1. Steps that were released are never changed.
-constexpr std::array<std::string_view, 1> kSchema{R"(
+constexpr std::array<std::string_view, 2> kSchema{R"(
     CREATE TABLE contacts (
         id       BLOB PRIMARY KEY CHECK (length(id) = 32),
         name     TEXT NOT NULL UNIQUE COLLATE NOCASE,
@@ -43,6 +43,16 @@ constexpr std::array<std::string_view, 1> kSchema{R"(
     CREATE TABLE settings (
         key   TEXT PRIMARY KEY,
         value TEXT NOT NULL
+    ) WITHOUT ROWID;
+)",
+                                                  R"(
+    CREATE TABLE net_reports (
+        server         TEXT NOT NULL,
+        network        TEXT NOT NULL,
+        public_address TEXT NOT NULL,
+        measured_at    INTEGER NOT NULL,
+        report         BLOB NOT NULL,
+        PRIMARY KEY (server, network, public_address)
     ) WITHOUT ROWID;
 )"};
 

@@ -1,14 +1,17 @@
-// What a peer remembers, in one SQLite file (`pinhole.db` in its home): contacts, messages, transfers, settings.
-// Blocking, but quick; one PeerDatabase per thread, several processes may share the file.
+// What a peer remembers, in one SQLite file (`pinhole.db` in its home): contacts, messages, transfers, settings, and
+// for minutes what it measured of its network. Blocking, but quick; one PeerDatabase per thread, several processes may
+// share the file.
 #pragma once
 
 #include "common/base/error.hpp"
 #include "common/base/wall_time.hpp"
 #include "common/crypto/keys.hpp"
+#include "common/net/net_report.hpp"
 #include "common/signaling/peer_messages.hpp"
 #include "common/store/database.hpp"
 #include "peer/store/home.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -128,6 +131,30 @@ class Settings {
     store::Database& database_;
 };
 
+/// A place in the network, as far as it can be known without measuring.
+struct Place {
+    std::string server;          ///< as the user names it
+    std::string network;         ///< gateway and interface of the way to the server
+    std::string public_address;  ///< as the server sees it
+};
+
+/// What was measured where, so that one command need not measure again what the one before did. Without the notes.
+class NetReports {
+  public:
+    /// NATs behave as they do for years; what changes within minutes is the traffic of others, and the cable.
+    static constexpr std::chrono::minutes kValid{5};
+
+    explicit NetReports(store::Database& database) : database_(database) {}
+
+    /// One that is still valid.
+    [[nodiscard]] Result<std::optional<net::NetReport>> find(const Place& place, WallTime now);
+    /// Replaces the one of this place, and removes all that are no longer valid.
+    [[nodiscard]] Status set(const Place& place, const net::NetReport& report, WallTime now);
+
+  private:
+    store::Database& database_;
+};
+
 class PeerDatabase {
   public:
     [[nodiscard]] static Result<PeerDatabase> open(const Home& home);
@@ -141,6 +168,8 @@ class PeerDatabase {
     [[nodiscard]] Transfers transfers() { return Transfers{database_}; }
 
     [[nodiscard]] Settings settings() { return Settings{database_}; }
+
+    [[nodiscard]] NetReports net_reports() { return NetReports{database_}; }
 
   private:
     explicit PeerDatabase(store::Database database) : database_(std::move(database)) {}

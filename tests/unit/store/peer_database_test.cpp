@@ -168,6 +168,60 @@ TEST_F(PeerDatabaseTest, ADamagedPinIsNotTheAbsenceOfOne) {
     EXPECT_FALSE(settings.server_pin("a:1"));
 }
 
+net::NetReport report_with(std::uint16_t port) {
+    net::NetReport report;
+    report.udp.open = true;
+    report.udp.mapping = net::NatBehavior::endpoint_independent;
+    report.udp.reflexive = net::Endpoint{.address = *net::Address::parse("203.0.113.9"), .port = port};
+    report.local = {*net::Address::parse("10.0.0.2")};
+    return report;
+}
+
+WallTime after(WallTime time, std::chrono::milliseconds duration) {
+    return {time.unix_ms + duration.count()};
+}
+
+TEST_F(PeerDatabaseTest, ReportsAreFoundForTheirPlaceWhileTheyAreValid) {
+    const Place home{.server = "a:3478", .network = "10.0.0.1%eth0", .public_address = "203.0.113.9"};
+    auto reports = database.net_reports();
+    EXPECT_FALSE(*reports.find(home, now));
+    ASSERT_TRUE(reports.set(home, report_with(1), now));
+    ASSERT_TRUE(reports.set(home, report_with(2), now));
+    EXPECT_EQ(*reports.find(home, now), report_with(2));
+    EXPECT_EQ(*reports.find(home, after(now, NetReports::kValid - 1ms)), report_with(2));
+    EXPECT_FALSE(*reports.find(home, after(now, NetReports::kValid)));
+    for (auto other :
+         {Place{"b:3478", home.network, home.public_address}, Place{home.server, "10.0.0.1%wlan0", home.public_address},
+          Place{home.server, home.network, "203.0.113.10"}}) {
+        EXPECT_FALSE(*reports.find(other, now)) << other.server << ' ' << other.network << ' ' << other.public_address;
+    }
+}
+
+TEST_F(PeerDatabaseTest, ReportsOfTheFutureAndOldOnesGo) {
+    const Place first{"a", "x", "1"};
+    const Place second{"a", "y", "1"};
+    auto reports = database.net_reports();
+    ASSERT_TRUE(reports.set(first, report_with(1), after(now, 1h)));
+    EXPECT_FALSE(*reports.find(first, now)) << "the clock was set back";
+    ASSERT_TRUE(reports.set(second, report_with(2), now));
+    EXPECT_FALSE(*reports.find(first, after(now, 1h))) << "removed when the next one was stored";
+    EXPECT_EQ(*reports.find(second, now), report_with(2));
+}
+
+TEST(PeerDatabaseFile, OfTheFirstVersionIsBroughtUpToDate) {
+    const test::TempFolder folder;
+    {
+        auto database = PeerDatabase::open_file(folder / "pinhole.db");
+        ASSERT_TRUE(database && database->contacts().add(peer(1), "bob", {}));
+        auto raw = store::Database::open(folder / "pinhole.db");
+        ASSERT_TRUE(raw && raw->execute("DROP TABLE net_reports; PRAGMA user_version = 1"));
+    }
+    auto database = PeerDatabase::open_file(folder / "pinhole.db");
+    ASSERT_TRUE(database) << database.error().message();
+    EXPECT_TRUE(*database->contacts().find("bob"));
+    EXPECT_TRUE(database->net_reports().set({"a", "b", "c"}, report_with(1), {}));
+}
+
 TEST(PeerDatabaseFile, IsSharedBySeveralProcesses) {
     const test::TempFolder folder;
     const auto home = Home::open(folder.path()).value();
