@@ -73,6 +73,9 @@ def _nat_reason(nat):
             return f"`{key}` is beyond the kernel's NAT"
     if kernel_nats.KINDS[kind].layers or kernel_nats.KINDS[kind].host_firewall:
         return f"the kind {kind!r} is no single NAT; write its layers as [[nat]]s"
+    # RFC 4787 REQ-9b: hairpinned packets have the external address and port as their source, as the model does it.
+    if nat.get("hairpin") and "ct status dnat masquerade" in kernel_nats.rules(kind, "192.0.2.1"):
+        return f"the kind {kind!r} shows those inside the router's own address when it hairpins"
     if "udp_timeout" in nat.values and _remembers_by_itself(kind):
         return f"`udp_timeout` of the kind {kind!r} is fixed"
     return None

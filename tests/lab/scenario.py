@@ -269,8 +269,9 @@ def _check_expectations(expect, names, place):
                                     if "of" in entry)]
     for name in named:
         reading.one_of(name, programs, "program", place)
+    outer = [nat.name for nat in names.network.nats.values() if nat.behind == topology.INTERNET]
     for name in path.get("remote", {}).values():
-        reading.one_of(name, {**names.network.nats, **names.network.hosts}, "host or NAT", place.inside("path.remote"))
+        reading.one_of(name, [*outer, *names.network.hosts], "host or NAT on the internet", place.inside("path.remote"))
     for key in ("events", "never"):
         for entry in expect.get(key, []):
             if "event" not in entry:
