@@ -90,7 +90,9 @@ void SignalingClient::handle_frame(ByteView frame, TimePoint now) {
             failures_ = 0;
             timers_.stop(Timer::login);
             heard(now);
-            events_.emplace_back(Online{.observed = welcome->observed, .server_key = *link_->remote_static()});
+            events_.emplace_back(Online{.observed = welcome->observed,
+                                        .server_key = *link_->remote_static(),
+                                        .second_stun_port = welcome->second_stun_port});
         }
     } else if (!std::holds_alternative<signaling::Pong>(*message)) {
         events_.emplace_back(*std::move(message));
@@ -124,6 +126,21 @@ void SignalingClient::handle_timeout(TimePoint now) {
                 break;
         }
     }
+}
+
+void SignalingClient::reconnect(TimePoint now) {
+    if (state_ == State::ended) {
+        return;
+    }
+    if (state_ == State::online) {
+        lose({.code = make_error_code(Errc::server_unreachable), .detail = "the network changed"}, now);
+    }
+    // An attempt that had not come to an end failed for no fault of the server's: nobody need hear of it.
+    link_.reset();
+    timers_.stop_all();
+    failures_ = 0;
+    state_ = State::connecting;
+    events_.emplace_back(ConnectNow{});
 }
 
 void SignalingClient::send(const signaling::ToServer& message, TimePoint now) {

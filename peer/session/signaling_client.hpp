@@ -29,6 +29,7 @@ class SignalingClient {
     struct Online {
         net::Endpoint observed;
         crypto::Key32 server_key{};
+        std::optional<std::uint16_t> second_stun_port = std::nullopt;  ///< see signaling::Welcome
     };
 
     /// The connection is over: close the socket. Another attempt follows at `next_timeout` unless the key was wrong.
@@ -49,6 +50,9 @@ class SignalingClient {
     void handle_bytes(ByteView bytes, TimePoint now);
     void handle_closed(Error error, TimePoint now);
     void handle_timeout(TimePoint now);
+    /// Gives up the connection or the wait for one and connects at once: the network is another, so neither the
+    /// connection nor the reason for waiting holds any more.
+    void reconnect(TimePoint now);
     /// Dropped while offline: calls that need it fail by their own timers.
     void send(const signaling::ToServer& message, TimePoint now);
 

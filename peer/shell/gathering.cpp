@@ -1,8 +1,10 @@
 #include "peer/shell/gathering.hpp"
 
+#include "common/base/limits.hpp"
 #include "common/io/interfaces.hpp"
 #include "peer/shell/candidates.hpp"
 
+#include <algorithm>
 #include <set>
 
 namespace pinhole::shell {
@@ -12,6 +14,8 @@ namespace {
 /// A reflexive address older than this is asked for again when a call begins: NATs forget UDP mappings after 30 s
 /// (connectivity in the wild), and half of that leaves room for the call itself.
 constexpr Duration kFresh = 15s;
+/// Host candidates at most, so that a call has room for what is found later: a reflexive one of each family, and some.
+constexpr std::size_t kMaxHosts = limits::kMaxCandidates - 4;
 
 }  // namespace
 
@@ -20,21 +24,35 @@ Gathering::Gathering(Rng& rng, const SocketSet& sockets, std::optional<net::Addr
 
 void Gathering::handle_servers(const std::vector<net::Endpoint>& servers, TimePoint now) {
     servers_ = servers;
+    read_hosts();
+    if (!servers_.empty() && !under_way_) {
+        ask(now);
+    }
+}
+
+void Gathering::handle_network_changed(TimePoint now) {
+    reflexives_.clear();
+    reflexive_.reset();
+    read_hosts();
+    if (!servers_.empty()) {
+        ask(now);
+    }
+}
+
+void Gathering::read_hosts() {
     hosts_.clear();
-    if (servers.empty()) {
+    if (servers_.empty()) {
         return;
     }
     const auto addresses =
-        usable_addresses(io::local_addresses(/*include_loopback=*/true), servers.front().address, bind_);
+        usable_addresses(io::local_addresses(/*include_loopback=*/true), servers_.front().address, bind_);
     for (const auto family : {net::Family::v4, net::Family::v6}) {
         if (const auto port = sockets_.port(family)) {
             const auto candidates = host_candidates(addresses, family, *port);
             hosts_.insert(hosts_.end(), candidates.begin(), candidates.end());
         }
     }
-    if (!under_way_) {
-        ask(now);
-    }
+    hosts_.resize(std::min(hosts_.size(), kMaxHosts));
 }
 
 void Gathering::refresh(TimePoint now) {
@@ -114,10 +132,12 @@ std::optional<TimePoint> Gathering::next_timeout() const {
 }
 
 std::vector<net::Candidate> Gathering::candidates() const {
-    auto candidates = hosts_;
+    std::vector<net::Candidate> candidates;
+    // First: what a call has no room for should not be the addresses that matter outside this network.
     for (const auto& [base, candidate] : reflexives_) {
         candidates.push_back(candidate);
     }
+    candidates.insert(candidates.end(), hosts_.begin(), hosts_.end());
     return candidates;
 }
 

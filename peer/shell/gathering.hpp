@@ -30,6 +30,8 @@ class Gathering {
 
     /// Reads the machine's addresses anew and asks these servers, the first of each family.
     void handle_servers(const std::vector<net::Endpoint>& servers, TimePoint now);
+    /// Forgets what was found from addresses that may be gone, reads the machine's addresses anew and asks again.
+    void handle_network_changed(TimePoint now);
     /// Asks again if the answers are so old that a NAT may have forgotten the mapping.
     void refresh(TimePoint now);
     /// True if the datagram was an answer to us.
@@ -49,6 +51,7 @@ class Gathering {
     [[nodiscard]] const std::optional<net::Endpoint>& reflexive() const { return reflexive_; }
 
   private:
+    void read_hosts();
     void ask(TimePoint now);
     void read_answers(TimePoint now);
     void learn(const ice::Reflexive& answer);

@@ -2,10 +2,14 @@
 
 #include "common/base/log.hpp"
 #include "common/io/clock.hpp"
+#include "common/io/interfaces.hpp"
+#include "common/io/network_watch.hpp"
 #include "peer/shell/gathering.hpp"
+#include "peer/shell/net_reporter.hpp"
 #include "peer/shell/server_connection.hpp"
 #include "peer/shell/socket_set.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <vector>
@@ -57,7 +61,9 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
 
   private:
     void handle_datagram(const net::Received& datagram);
+    void start_reporter();
     void handle_resolved(const std::vector<net::Endpoint>& endpoints);
+    void handle_network_changed();
     void handle_server_event(const session::SignalingClient::Event& event);
     void handle_message(const signaling::ToPeer& message);
     void handle_incoming(const signaling::Incoming& incoming);
@@ -79,6 +85,8 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     asio::steady_timer timer_;
     std::optional<TimePoint> armed_;
     std::shared_ptr<ServerConnection> server_;
+    std::shared_ptr<NetReporter> reporter_;
+    std::optional<io::NetworkWatch> watch_;
     std::shared_ptr<SocketSet> sockets_;
     Gathering gathering_;
     session::ReplayGuard replay_guard_;
@@ -110,13 +118,40 @@ Status Node::Impl::start() {
                                          .pinned = config_.pinned_server_key,
                                          .agent = std::string{"pinhole/"} + PINHOLE_VERSION},
         rng_);
+    start_reporter();
+    watch_.emplace(io_.get_executor(), guarded(&Impl::handle_network_changed));
+    if (const auto status = watch_->start(); !status) {
+        log::info("changes of the network will not be noticed: {}", status.error().message());
+    }
     server_->start({.resolved = guarded(&Impl::handle_resolved),
                     .event = guarded(&Impl::handle_server_event),
                     .timers_changed = guarded(&Impl::rearm)});
     return {};
 }
 
+void Node::Impl::start_reporter() {
+    const auto busy = [this] {
+        return std::ranges::any_of(sessions_, [](const auto& entry) { return !entry.second->connected(); });
+    };
+    reporter_ = std::make_shared<NetReporter>(
+        io_.get_executor(),
+        NetReporter::Config{.server = config_.server.host + ':' + std::to_string(config_.server.port),
+                            .bind = config_.bind,
+                            .cache = config_.report_cache},
+        rng_, NetReporter::Callbacks{.send = [this](const auto& message) { server_->send(message); }, .busy = busy});
+}
+
+void Node::Impl::handle_network_changed() {
+    const auto now = io::now();
+    gathering_.handle_network_changed(now);
+    drain_gathering();
+    reporter_->handle_network_changed();
+    server_->handle_network_changed(io::local_addresses(/*include_loopback=*/true), now);
+}
+
 void Node::Impl::handle_resolved(const std::vector<net::Endpoint>& endpoints) {
+    reporter_->handle_servers(endpoints);
+    watch_->set_destinations({endpoints.front().address});
     gathering_.handle_servers(endpoints, io::now());
     drain_gathering();
 }
@@ -134,6 +169,9 @@ void Node::Impl::drain_gathering() {
                 session->end_of_local_candidates();
             }
             dirty_.insert(id);
+        }
+        if (found == nullptr) {
+            reporter_->handle_reflexive(gathering_.reflexive());
         }
     }
     pump();
@@ -165,8 +203,10 @@ void Node::Impl::handle_datagram(const net::Received& datagram) {
 
 void Node::Impl::handle_server_event(const session::SignalingClient::Event& event) {
     if (const auto* online = std::get_if<session::SignalingClient::Online>(&event)) {
+        reporter_->handle_online(*online);
         handler_.on_online(*online, gathering_.reflexive());
     } else if (const auto* lost = std::get_if<session::SignalingClient::Lost>(&event)) {
+        reporter_->handle_offline();
         handler_.on_server_lost(lost->error, lost->was_online);
     } else if (const auto* message = std::get_if<signaling::ToPeer>(&event)) {
         handle_message(*message);
@@ -387,6 +427,8 @@ void Node::Impl::stop() {
     stopped_ = true;
     timer_.cancel();
     if (server_) {
+        watch_->stop();
+        reporter_->stop();
         server_->stop();
     }
     sockets_->close();

@@ -1,11 +1,13 @@
-// The peer's network thread: one UDP socket a family, the signaling connection and the sessions, driven by one
-// io_context. Decides nothing that a core can decide. Everything here, the handler included, runs on that one thread.
+// The peer's network thread: one UDP socket a family, the signaling connection, the sessions, and the report of where
+// this peer stands, renewed when the network is another; driven by one io_context. Decides nothing that a core can
+// decide. Everything here, the handler included, runs on that one thread.
 #pragma once
 
 #include "common/base/ids.hpp"
 #include "common/net/endpoint.hpp"
 #include "peer/session/session.hpp"
 #include "peer/session/signaling_client.hpp"
+#include "peer/shell/report_cache.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -25,6 +27,7 @@ struct NodeConfig {
     std::optional<net::Address> bind;  ///< use this local address only
     std::uint8_t services = 0;         ///< bits of session::Service that incoming calls may use
     Duration path_patience = 10s;
+    ReportCache* report_cache = nullptr;  ///< outlives the node; null: every node measures for itself
 };
 
 /// What the application does with a call.

@@ -2,8 +2,11 @@
 
 #include "common/io/clock.hpp"
 #include "common/io/connect.hpp"
+#include "common/io/convert.hpp"
 #include "common/io/tokens.hpp"
 #include "peer/session/errors.hpp"
+
+#include <algorithm>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/write.hpp>
@@ -41,6 +44,18 @@ void ServerConnection::send(const signaling::ToServer& message) {
 
 void ServerConnection::handle_timeout(TimePoint now) {
     client_.handle_timeout(now);
+    drain();
+}
+
+void ServerConnection::handle_network_changed(const std::vector<net::Address>& local_addresses, TimePoint now) {
+    if (socket_) {
+        boost::system::error_code error;
+        const auto local = io::from_asio(socket_->local_endpoint(error));
+        if (!error && std::ranges::find(local_addresses, local.address) != local_addresses.end()) {
+            return;
+        }
+    }
+    client_.reconnect(now);
     drain();
 }
 

@@ -53,7 +53,8 @@ class SignalingClientTest : public testing::Test {
         client.handle_connected(now_);
         exchange(client);
         ASSERT_TRUE(server_.established());
-        say(signaling::Welcome{.observed = *net::Endpoint::parse("192.0.2.1:5"), .version = 1});
+        say(signaling::Welcome{
+            .observed = *net::Endpoint::parse("192.0.2.1:5"), .version = 1, .second_stun_port = 3479});
         exchange(client);
     }
 
@@ -66,6 +67,44 @@ class SignalingClientTest : public testing::Test {
     TimePoint now_{};
 };
 
+TEST_F(SignalingClientTest, ANewNetworkEndsTheConnectionAndConnectsAtOnce) {
+    auto client = make();
+    log_in(client);
+    ASSERT_TRUE(next<SignalingClient::Online>(client));
+    client.reconnect(now_);
+    const auto lost = client.poll_event();
+    ASSERT_TRUE(lost && std::holds_alternative<SignalingClient::Lost>(*lost));
+    EXPECT_TRUE(std::get<SignalingClient::Lost>(*lost).was_online);
+    EXPECT_TRUE(next<SignalingClient::ConnectNow>(client));
+    EXPECT_FALSE(client.next_timeout());
+    server_ = signaling::SecureLink::server(server_identity_.noise_keys(), rng_);
+    client.handle_connected(now_);
+    exchange(client);
+    EXPECT_TRUE(server_.established());
+}
+
+TEST_F(SignalingClientTest, ANewNetworkEndsTheWaitForTheNextAttempt) {
+    auto client = make();
+    client.start(now_);
+    client.handle_closed({}, now_);
+    ASSERT_TRUE(next<SignalingClient::Lost>(client));
+    client.reconnect(now_);
+    const auto event = client.poll_event();
+    ASSERT_TRUE(event);
+    EXPECT_TRUE(std::holds_alternative<SignalingClient::ConnectNow>(*event));
+}
+
+TEST_F(SignalingClientTest, ANewNetworkDoesNotMakeAWrongKeyRight) {
+    crypto::Key32 other{};
+    auto client = make(other);
+    client.start(now_);
+    client.handle_connected(now_);
+    exchange(client);
+    ASSERT_TRUE(next<SignalingClient::Lost>(client));
+    client.reconnect(now_);
+    EXPECT_FALSE(client.poll_event());
+}
+
 TEST_F(SignalingClientTest, LogsInAndReportsTheKeyToPin) {
     auto client = make();
     log_in(client);
@@ -73,6 +112,7 @@ TEST_F(SignalingClientTest, LogsInAndReportsTheKeyToPin) {
     ASSERT_TRUE(online);
     EXPECT_EQ(online->server_key, server_identity_.noise_keys().public_key);
     EXPECT_EQ(online->observed.text(), "192.0.2.1:5");
+    EXPECT_EQ(online->second_stun_port, 3479);
     const auto hello = signaling::parse_hello(server_.hello());
     ASSERT_TRUE(hello);
     EXPECT_EQ(hello->id, identity_.id());

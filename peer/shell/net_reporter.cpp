@@ -1,0 +1,176 @@
+#include "peer/shell/net_reporter.hpp"
+
+#include "common/base/limits.hpp"
+#include "common/base/log.hpp"
+#include "common/io/clock.hpp"
+#include "common/io/interfaces.hpp"
+#include "common/io/routes.hpp"
+#include "peer/shell/candidates.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace pinhole::shell {
+
+std::string network_name(const std::vector<net::Endpoint>& servers) {
+    const auto route = servers.empty() ? std::nullopt : io::route_to(servers.front().address);
+    if (!route) {
+        return {};
+    }
+    return (route->gateway ? route->gateway->text() : std::string{"direct"}) + '%' + route->interface;
+}
+
+std::vector<netcheck::StunServer> stun_servers(const std::vector<net::Endpoint>& endpoints,
+                                               std::optional<std::uint16_t> second_port) {
+    std::vector<netcheck::StunServer> servers;
+    std::set<net::Family> families;
+    for (const auto& endpoint : endpoints) {
+        if (families.insert(endpoint.address.family()).second) {
+            servers.push_back({.endpoint = endpoint, .second_port = second_port});
+        }
+    }
+    return servers;
+}
+
+NetReporter::NetReporter(boost::asio::any_io_executor executor, Config config, Rng& rng, Callbacks callbacks)
+    : executor_(executor), config_(std::move(config)), rng_(rng), callbacks_(std::move(callbacks)), timer_(executor) {}
+
+void NetReporter::handle_servers(const std::vector<net::Endpoint>& servers) {
+    servers_ = servers;
+}
+
+void NetReporter::handle_online(const session::SignalingClient::Online& online) {
+    online_ = online;
+    consider();
+}
+
+void NetReporter::handle_offline() {
+    online_.reset();
+    driver_.reset();
+    timer_.cancel();
+}
+
+void NetReporter::handle_network_changed() {
+    forget();
+    reflexive_.reset();
+    if (online_) {
+        wait();
+    }
+}
+
+void NetReporter::handle_reflexive(const std::optional<net::Endpoint>& reflexive) {
+    if (!reflexive) {
+        return;
+    }
+    const auto before = std::exchange(reflexive_, reflexive->address);
+    // Over the other family the address is another without any news.
+    if (!before || before->family() != reflexive_->family() || *before == *reflexive_) {
+        return;
+    }
+    if (measured_at_ && io::now() - *measured_at_ < kReflexiveInterval) {
+        return;
+    }
+    log::debug("the public address has changed");
+    forget();
+    if (online_) {
+        online_->observed.address = *reflexive_;
+        wait();
+    }
+}
+
+void NetReporter::stop() {
+    online_.reset();
+    timer_.cancel();
+    driver_.reset();
+}
+
+void NetReporter::forget() {
+    driver_.reset();
+    report_.reset();
+    measured_for_ = {};
+}
+
+ReportKey NetReporter::key() const {
+    return {.server = config_.server,
+            .network = network_name(servers_),
+            .public_address = online_ ? online_->observed.address.text() : std::string{}};
+}
+
+std::vector<net::Address> NetReporter::local_addresses() const {
+    if (servers_.empty()) {
+        return {};
+    }
+    auto addresses =
+        usable_addresses(io::local_addresses(/*include_loopback=*/true), servers_.front().address, config_.bind);
+    addresses.resize(std::min(addresses.size(), limits::kMaxReportAddresses));
+    return addresses;
+}
+
+std::optional<net::NetReport> NetReporter::cached(const ReportKey& place) const {
+    auto report = config_.cache == nullptr ? std::nullopt : config_.cache->find(place);
+    // With other addresses than now it is about another place, whatever the gateway.
+    return report && report->local == local_addresses() ? report : std::nullopt;
+}
+
+void NetReporter::consider() {
+    const auto place = key();
+    if (place != measured_for_) {
+        forget();
+        measured_for_ = place;
+        report_ = cached(place);
+    }
+    if (report_) {
+        callbacks_.send(signaling::Report{*report_});
+    } else if (!driver_) {
+        wait();
+    }
+}
+
+void NetReporter::wait() {
+    timer_.expires_after(kGrace);
+    timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
+        if (const auto self = weak.lock(); self && !cancelled) {
+            self->measure();
+        }
+    });
+}
+
+void NetReporter::measure() {
+    if (!online_ || driver_) {
+        return;
+    }
+    if (callbacks_.busy()) {
+        wait();
+        return;
+    }
+    const auto place = key();
+    if (place != measured_for_) {
+        consider();  // the cache may know this one
+        return;
+    }
+    measured_at_ = io::now();
+    driver_ = std::make_unique<NetcheckDriver>(
+        executor_,
+        NetcheckDriver::Config{.check = {.servers = stun_servers(servers_, online_->second_stun_port),
+                                         .local = local_addresses(),
+                                         .tcp = true,
+                                         .lifetime = {}},
+                               .bind = config_.bind},
+        rng_, [this](const netcheck::Event& event) { handle_event(event); });
+    driver_->start();
+}
+
+void NetReporter::handle_event(const netcheck::Event& event) {
+    const auto report = driver_->report();
+    callbacks_.send(signaling::Report{report});
+    if (!std::holds_alternative<netcheck::Complete>(event)) {
+        return;
+    }
+    driver_.reset();
+    report_ = report;
+    if (config_.cache != nullptr && report.udp.open) {
+        config_.cache->store(measured_for_, report);
+    }
+}
+
+}  // namespace pinhole::shell
