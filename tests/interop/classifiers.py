@@ -5,6 +5,7 @@ turns a truth into the verdict that the program must come to; what it cannot exp
 """
 
 import dataclasses
+import json
 import re
 import shutil
 import subprocess
@@ -35,6 +36,7 @@ class NatDiscovery:
     name = "natdiscovery"
     program = "turnutils_natdiscovery"
     copes_with_loss = False
+    alone = False
 
     def commands(self, host, server):
         # With the machine's own address it sees that there is no NAT.
@@ -70,6 +72,7 @@ class Stun:
     name = "stun"
     program = "stun"
     copes_with_loss = True
+    alone = False
 
     _FILTERS = {"Independent": INDEPENDENT, "Address Dependent": ADDRESS, "Port Dependent": ADDRESS_AND_PORT}
 
@@ -104,6 +107,67 @@ class Stun:
                       hairpin=truth.hairpin)
 
 
+class Netcheck:
+    """`pinhole netcheck --json`: the only one that must be right about everything."""
+
+    name = "netcheck"
+    program = "pinhole"
+    copes_with_loss = True
+    alone = True  # other traffic of the same NAT would be in its way
+
+    def __init__(self, binaries, homes):
+        self._program = binaries.find(self.program)
+        self._homes = homes  # a folder
+
+    def commands(self, host, server):
+        home = self._homes / f"home-{host.namespace.name}-{server}"
+        return [[self._program, "--home", home, "--json", "netcheck", "--stun", server]]
+
+    def read(self, outputs):
+        reports = [event for event in map(_event, outputs[0].splitlines()) if event.get("event") == "netcheck"]
+        if not reports or not reports[-1]["complete"]:
+            return {"open": False, "answered": False}
+        udp, tcp = reports[-1]["udp"], reports[-1]["tcp"]
+        return {"answered": True, "open": udp["open"], "mapping": udp["mapping"], "filtering": udp["filtering"],
+                "allocation": udp["allocation"], "delta": udp["delta"], "block": udp["block"], "hairpin": udp["hairpin"],
+                "tcp_open": tcp["open"], "tcp_mapping": tcp["mapping"], "tcp_allocation": tcp["allocation"],
+                "in_time": reports[0]["elapsed_ms"] < 1000 and reports[-1]["elapsed_ms"] < 6000,
+                "elapsed_ms": [reports[0]["elapsed_ms"], reports[-1]["elapsed_ms"]]}
+
+    def expected(self, truth, _):
+        if not truth.tcp_open:
+            return {"answered": False}
+        found = _known(answered=True, in_time=True, open=truth.open, tcp_open=True, tcp_mapping=truth.tcp_mapping)
+        if truth.open:
+            translated = truth.mapping != NONE
+            found |= _known(mapping=truth.mapping, filtering=truth.filtering, hairpin=truth.hairpin,
+                            allocation=truth.allocation if translated else None, delta=truth.delta,
+                            tcp_allocation=truth.tcp_allocation if translated else None)
+            if truth.block:
+                found["block"] = Within(*truth.block)
+        return found
+
+
+class Within:
+    """Equals every range of ports within this one: a few samples do not show where a block ends."""
+
+    def __init__(self, first, last):
+        self._first, self._last = first, last
+
+    def __eq__(self, other):
+        return bool(other) and self._first <= min(other) <= max(other) <= self._last
+
+    def __repr__(self):
+        return f"within {self._first} to {self._last}"
+
+
+def _event(line):
+    try:
+        return json.loads(line)
+    except ValueError:
+        return {}
+
+
 def _known(**fields):
     return {key: value for key, value in fields.items() if value is not None}
 
@@ -111,7 +175,7 @@ def _known(**fields):
 def disagreements(expected, verdict):
     """What the verdict says otherwise: sentences."""
     return [f"{key} is {verdict.get(key)!r}, not {value!r}" for key, value in expected.items()
-            if verdict.get(key) != value]
+            if not value == verdict.get(key)]
 
 
 def missing(*tools):
@@ -149,15 +213,18 @@ class Finding:
 
 
 def classify(sides, tools, servers, timeout=40):
-    """Every tool from every side against every server ({name: address}), all at once: they mostly wait."""
-    started = [(side, tool, server, [_start(side.host, argv) for argv in tool.commands(side.host, address)])
-               for side in sides for tool in tools for server, address in servers.items()
-               if tool.copes_with_loss or not side.lossy]
-    deadline = time.monotonic() + timeout * programs.PATIENCE
+    """Every tool from every side against every server ({name: address}). All sides at once, as they mostly wait; tools
+    that want a NAT to themselves one after the other."""
+    tasks = [(tool, server) for tool in tools for server in servers]
+    sociable = [task for task in tasks if not task[0].alone]
     findings = []
-    for side, tool, server, processes in started:
-        outputs = [_finish(process, deadline) for process in processes]
-        findings.append(Finding(side, tool, server, tool.read(outputs), outputs))
+    for together in ([sociable] if sociable else []) + [[task] for task in tasks if task[0].alone]:
+        started = [(side, tool, server, [_start(side.host, argv) for argv in tool.commands(side.host, servers[server])])
+                   for side in sides for tool, server in together if tool.copes_with_loss or not side.lossy]
+        deadline = time.monotonic() + timeout * programs.PATIENCE
+        for side, tool, server, processes in started:
+            outputs = [_finish(process, deadline) for process in processes]
+            findings.append(Finding(side, tool, server, tool.read(outputs), outputs))
     return findings
 
 

@@ -16,6 +16,14 @@ class KernelKinds(InteropCase):
         ours = self.start_ours()
         self.assert_right(classify(self.kernel_sides(), [NatDiscovery(), Stun()], {OURS: ours.address}))
 
+    def test_netcheck_knows_every_kind_by_our_server(self):
+        ours = self.start_ours()
+        self.assert_right(classify(self.kernel_sides(), [self.netcheck()], {OURS: ours.address}))
+
+    def test_netcheck_knows_every_kind_by_coturn(self):
+        coturn = self.start_coturn()
+        self.assert_right(classify(self.kernel_sides(), [self.netcheck()], {COTURN: coturn.address}))
+
     def test_ports_are_given_as_the_kind_says(self):
         coturn = self.start_coturn()
         sides = [side for side in self.kernel_sides() if side.truth.open]
@@ -25,7 +33,7 @@ class KernelKinds(InteropCase):
 
     def test_tcp_passes_every_kind_and_is_treated_as_it_says(self):
         coturn = self.start_coturn()
-        sides = [side for side in self.kernel_sides() if side.truth.tcp_open and side.name != "tcp-443-only"]
+        sides = [side for side in self.kernel_sides() if side.truth.tcp_open]
         for side, found in self.probe(sides, coturn, "tcp", sockets=4).items():
             with self.subTest(kind=side.name):
                 self.assert_tcp_ports(side, found)

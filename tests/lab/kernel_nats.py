@@ -27,7 +27,7 @@ class Truth:
     delta: typing.Optional[int] = None
     block: typing.Optional[tuple] = None  # first and last external port
     hairpin: typing.Optional[bool] = False
-    open: bool = True
+    open: bool = True  # UDP reaches a server on its usual port
     tcp_mapping: typing.Optional[str] = INDEPENDENT
     tcp_allocation: typing.Optional[str] = PRESERVING
     tcp_open: bool = True
@@ -195,8 +195,8 @@ KINDS = {
                          layers=("symmetric", "fullcone", "eim")),
     "udp-blocked": Kind("no UDP at all", Truth(None, None, None, hairpin=None, open=False), _masquerade(),
                         Limits(blocked=("udp",))),
-    "tcp-443-only": Kind("TCP to port 443 and nothing else", Truth(None, None, None, hairpin=None, open=False),
-                         _masquerade(), Limits(blocked=("udp",), open_ports=(443,))),
+    "tcp-443-only": Kind("TCP to port 443 and nothing else", Truth(None, None, None, hairpin=None, open=False,
+                         tcp_open=False), _masquerade(), Limits(blocked=("udp",), open_ports=(443,))),
     "short-timers": Kind("eim that forgets an idle mapping after 3 s", Truth(lifetime_s=3), _masquerade(),
                          Limits(udp_timeout_s=3)),
     "lossy": Kind("eim that loses 2 % of the packets each way", Truth(), _masquerade(), Limits(loss=0.02)),
