@@ -7,7 +7,9 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import sys
+import tempfile
 import traceback
 
 sys.dont_write_bytecode = True
@@ -16,6 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import expectations
 import netlab
 import player
+import programs
 import sandbox
 import scenario as scenarios
 
@@ -36,7 +39,7 @@ class Play:
         self._scenario = scenarios.load(pathlib.Path(order["file"]))
         self._binaries = netlab.Binaries(*order["bin"])
         self._captures = _WORK / "captures"
-        self._captures.mkdir(parents=True)
+        self._captures.mkdir()
         self._player = None
         self._failures = []
 
@@ -57,14 +60,20 @@ class Play:
     def _play(self, engine):
         self._player = play = player.Player(self._scenario, engine, self._binaries, _WORK)
         judge = expectations.Judge(play, engine)
+        signal.signal(signal.SIGALRM, self._overdue)
+        signal.setitimer(signal.ITIMER_REAL, self._scenario.limit * programs.PATIENCE)
         try:
             play.play(judge.judge)
             self._failures += play.failures + judge.judge(self._scenario.expect) + judge.always()
         except player.StepFailed as failure:
             self._failures += [*play.failures, str(failure), *judge.always()]
+        signal.setitimer(signal.ITIMER_REAL, 0)
         figures = self._figures()
         play.stop()
         return figures
+
+    def _overdue(self, *_):
+        raise player.StepFailed(f"the scenario took longer than its limit of {self._scenario.limit:g} s")
 
     def _figures(self):
         """What the table shows, measured by the runner's clock."""
@@ -131,6 +140,8 @@ def _behaviour(entry):
 def main(order):
     sandbox.enter()
     os.umask(0o022)
+    _WORK.mkdir()
+    tempfile.tempdir = str(_WORK)
     print(json.dumps(Play(order).run(), ensure_ascii=False), flush=True)
     return 0
 
