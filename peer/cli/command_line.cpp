@@ -1,8 +1,10 @@
 #include "peer/cli/command_line.hpp"
 
+#include "common/base/limits.hpp"
 #include "common/base/log.hpp"
 #include "peer/cli/chat_command.hpp"
 #include "peer/cli/identity_commands.hpp"
+#include "peer/cli/netcheck_command.hpp"
 #include "peer/cli/receive_command.hpp"
 #include "peer/cli/send_command.hpp"
 
@@ -26,6 +28,9 @@ struct CommandLine {
     SendOptions send;
     ReceiveOptions receive;
     ChatOptions chat;
+    NetcheckOptions netcheck;
+    std::string lifetime;
+    bool no_tcp = false;
     std::string name;
     std::string id;
     Command command;
@@ -93,6 +98,41 @@ void add_chat_command(CLI::App& app, CommandLine& line) {
     });
 }
 
+void add_netcheck_command(CLI::App& app, CommandLine& line) {
+    auto* netcheck = app.add_subcommand("netcheck", "Measure this network and say what it means for connecting");
+    netcheck->footer("Example:\n  pinhole netcheck\n  pinhole netcheck --stun stun.example.org --json");
+    netcheck
+        ->add_option("--stun", line.netcheck.stun,
+                     "Measure against this STUN server (RFC 5780) instead of the rendezvous server")
+        ->type_name("HOST[:PORT]")
+        ->check([](const std::string& text) {
+            return net::parse_host_port(text, limits::kServerPort) ? std::string{}
+                                                                   : "'" + text + "' is not HOST[:PORT]";
+        });
+    auto* lifetime = netcheck
+                         ->add_option("--lifetime", line.lifetime,
+                                      "Also measure how long mappings live without traffic, for at most DURATION")
+                         ->type_name("[DURATION]")
+                         ->expected(0, 1)
+                         ->default_str(std::to_string(kDefaultLifetime.count()) + "s")
+                         ->check([](const std::string& text) {
+                             return text.empty() || parse_lifetime(text)
+                                        ? std::string{}
+                                        : "'" + text + "' is not a time such as 90s or 2min, at most 60min";
+                         });
+    netcheck->add_flag("--no-tcp", line.no_tcp, "Leave out what can be measured over TCP");
+    netcheck->add_flag("--watch", line.netcheck.watch, "Stay, and measure again whenever the network changes");
+    netcheck->callback([&line, lifetime] {
+        line.netcheck.tcp = !line.no_tcp;
+        if (lifetime->count() > 0) {
+            line.netcheck.lifetime = parse_lifetime(line.lifetime).value_or(kDefaultLifetime);
+        }
+        line.command = [&line](Environment& environment) {
+            return NetcheckCommand{environment, line.netcheck}.execute();
+        };
+    });
+}
+
 void add_identity_commands(CLI::App& app, CommandLine& line) {
     auto* id = app.add_subcommand("id", "Show this peer's ID and fingerprint words");
     id->footer("Example:\n  pinhole id");
@@ -147,6 +187,7 @@ int run_command_line(int argc, char** argv) {
     add_global_options(app, line);
     add_transfer_commands(app, line);
     add_chat_command(app, line);
+    add_netcheck_command(app, line);
     add_identity_commands(app, line);
     try {
         app.parse(argc, argv);

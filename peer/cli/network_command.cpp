@@ -31,6 +31,7 @@ double milliseconds(Duration duration) {
 NetworkCommand::NetworkCommand(Environment& environment, std::uint8_t services)
     : environment_(environment),
       output_(environment.output()),
+      report_cache_(environment),
       services_(services),
       signals_(io_, SIGINT, SIGTERM),
       end_timer_(io_) {}
@@ -47,6 +48,7 @@ Exit NetworkCommand::run() {
     config.server = server_.host;
     config.pinned_server_key = server_.key;
     config.services = services_;
+    config.report_cache = &report_cache_;
     if (environment_.options().bind) {
         config.bind = net::Address::parse(*environment_.options().bind);
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/base/log.hpp"
+#include "peer/cli/database_report_cache.hpp"
 #include "peer/cli/environment.hpp"
 #include "peer/shell/node.hpp"
 
@@ -65,6 +66,7 @@ class NetworkCommand : public shell::NodeHandler {
     Environment& environment_;
     Output& output_;
     boost::asio::io_context io_;
+    DatabaseReportCache report_cache_;
     std::optional<shell::Node> node_;
     bool interrupted_ = false;
 
