@@ -40,9 +40,10 @@ class Clashes {
     }
 
     void put(const ClashKey& key, TimePoint expires, TimePoint now) {
-        if (clashes_.size() >= sweep_at_) {
+        if (clashes_.size() >= sweep_at_ && now >= next_sweep_) {
             std::erase_if(clashes_, [now](const auto& entry) { return entry.second <= now; });
             sweep_at_ = std::clamp(2 * clashes_.size(), std::size_t{64}, kMaxClashes);
+            next_sweep_ = now + 1s;
         }
         if (clashes_.size() < kMaxClashes || clashes_.contains(key)) {
             clashes_[key] = expires;
@@ -54,6 +55,8 @@ class Clashes {
   private:
     std::map<ClashKey, TimePoint> clashes_;
     std::size_t sweep_at_ = 64;
+    /// Even a full table is looked through once a second at most.
+    TimePoint next_sweep_;
 };
 
 /// RFC 5382 §4, §5: what the flags of a packet do to a connection.

@@ -43,7 +43,7 @@ enum class Pooling : std::uint8_t {
 };
 
 struct NatConfig {
-    std::string name;
+    std::string name{};
     Dependence mapping = Dependence::endpoint_independent;
     Dependence filtering = Dependence::address_and_port_dependent;
     Allocation allocation = Allocation::preserving;
@@ -52,9 +52,9 @@ struct NatConfig {
     std::uint16_t last_port = 65535;
     std::uint16_t block_size = 256;
     /// TCP where it differs from UDP.
-    std::optional<Dependence> tcp_mapping;
-    std::optional<Dependence> tcp_filtering;
-    std::optional<Allocation> tcp_allocation;
+    std::optional<Dependence> tcp_mapping{};
+    std::optional<Dependence> tcp_filtering{};
+    std::optional<Allocation> tcp_allocation{};
     /// Internal hosts reach each other by external endpoints; the source is translated too (RFC 4787 REQ-9).
     bool hairpin = false;
     Unsolicited unsolicited = Unsolicited::drop;
@@ -76,7 +76,7 @@ struct NatConfig {
     bool udp_blocked = false;
     bool tcp_blocked = false;
     /// If not empty: outbound packets to other ports are dropped ("only 443").
-    std::set<std::uint16_t> open_ports;
+    std::set<std::uint16_t> open_ports{};
     /// IPv6 is forwarded untranslated; this filter stands before it (RFC 6092). Without it everything gets in.
     std::optional<Dependence> ipv6_filtering = Dependence::address_and_port_dependent;
 };

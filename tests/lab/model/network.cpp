@@ -454,7 +454,7 @@ class Network::Impl {
     void core(Packet packet, TimePoint now) {
         const auto self = internet_.pool.router(packet.flow.destination.address.family());
         if (packet.flow.destination.address == self) {
-            if (auto answer = own_answer(packet)) {
+            if (auto answer = own_answer(packet, internet_.where)) {
                 core_forward(std::move(*answer), now);
             }
         } else if (packet.ttl <= 1) {
@@ -482,9 +482,9 @@ class Network::Impl {
     }
 
     /// The answer of a router to a packet for itself: an echo reply or nothing.
-    std::optional<Packet> own_answer(Packet& packet) {
+    std::optional<Packet> own_answer(Packet& packet, const std::string& where) {
         if (packet.report || !is_echo_request(packet.flow)) {
-            dropped(packet, internet_.where, "for the router");
+            dropped(packet, where, "for the router");
             return std::nullopt;
         }
         std::swap(packet.flow.source, packet.flow.destination);
@@ -511,7 +511,7 @@ class Network::Impl {
         }
         const auto self = router.lan.pool.router(destination.family());
         if (destination == self) {
-            if (auto answer = own_answer(packet)) {
+            if (auto answer = own_answer(packet, router.lan.where)) {
                 into_lan(number, std::move(*answer), now);
             }
             return;

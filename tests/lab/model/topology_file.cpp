@@ -103,8 +103,8 @@ class Loader {
         // For the kernel engine; what it may be is that engine's.
         std::string kernel;
         reader.read("kernel", kernel);
-        require_name(reader, table);
         reader.finish();
+        require_name(reader, table);
     }
 
     void read_host(const toml::table& table) {
@@ -121,8 +121,8 @@ class Loader {
             node.addresses.push_back(net::Address::any(net::Family::v6));
         }
         node.link = read_link(reader);
-        require_name(reader, table);
         reader.finish();
+        require_name(reader, table);
     }
 
     static void require_name(TableReader& reader, const toml::table& table) {
