@@ -27,7 +27,7 @@ def why_not(scenario):
     """None, or the reason why this engine cannot play the scenario."""
     network = scenario.topology
     for nat in network.nats.values():
-        if reason := _nat_reason(nat) or _line_reason(nat, network):
+        if reason := _nat_reason(nat) or _hairpin_reason(nat, network) or _line_reason(nat, network):
             return f"{nat.name}: {reason}"
     for host in network.hosts.values():
         if reason := _line_reason(host, network):
@@ -73,11 +73,17 @@ def _nat_reason(nat):
             return f"`{key}` is beyond the kernel's NAT"
     if kernel_nats.KINDS[kind].layers or kernel_nats.KINDS[kind].host_firewall:
         return f"the kind {kind!r} is no single NAT; write its layers as [[nat]]s"
-    # RFC 4787 REQ-9b: hairpinned packets have the external address and port as their source, as the model does it.
-    if nat.get("hairpin") and "ct status dnat masquerade" in kernel_nats.rules(kind, "192.0.2.1"):
-        return f"the kind {kind!r} shows those inside the router's own address when it hairpins"
     if "udp_timeout" in nat.values and _remembers_by_itself(kind):
         return f"`udp_timeout` of the kind {kind!r} is fixed"
+    return None
+
+
+def _hairpin_reason(nat, network):
+    """RFC 4787 REQ-9b: hairpinned packets have the external address and port as their source; the model does it so."""
+    inside = [node for node in (*network.nats.values(), *network.hosts.values()) if node.behind == nat.name]
+    kind = kind_of(nat)
+    if nat.get("hairpin") and len(inside) > 1 and "ct status dnat masquerade" in kernel_nats.rules(kind, "192.0.2.1"):
+        return f"the kind {kind!r} shows those inside the router's own address when it hairpins"
     return None
 
 

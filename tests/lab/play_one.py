@@ -134,7 +134,7 @@ def _waits(entry):
 def _behaviour(entry):
     found = entry.program.events_named("netcheck")
     udp = (found[-1].get("udp") or {}) if found else {}
-    return {key: udp.get(key) for key in ("open", "mapping", "filtering")}
+    return {key: udp.get(key) for key in ("open", "mapping", "filtering", "allocation", "hairpin")}
 
 
 def main(order):
