@@ -38,8 +38,8 @@ class InteropCase(case.LabCase):
         self._programs.append(ours)
         return ours
 
-    def netcheck(self):
-        return classifiers.Netcheck(self.binaries, self.folder)
+    def netcheck(self, ours=None, **options):
+        return classifiers.Netcheck(self.binaries, self.folder, ours and ours.address, **options)
 
     # --- sides ---------------------------------------------------------------------------------------------------
 

@@ -74,7 +74,8 @@ def ask_all(sides, tools, folder, binaries, hosts):
     coturn = servers.Coturn(hosts[COTURN], folder / f"coturn-{hosts[COTURN].address}")
     ours = servers.Ours(hosts[OURS], binaries, folder / f"ours-{hosts[OURS].address}")
     try:
-        return classifiers.classify(sides, tools, {COTURN: coturn.address, OURS: ours.address})
+        netcheck = classifiers.Netcheck(binaries, folder, ours.address)
+        return classifiers.classify(sides, [*tools, netcheck], {COTURN: coturn.address, OURS: ours.address})
     finally:
         coturn.stop()
         ours.stop()
@@ -88,7 +89,7 @@ def main(only):
     findings = []
     with tempfile.TemporaryDirectory(prefix="pinhole-table-") as folder:
         folder = pathlib.Path(folder)
-        tools = [classifiers.NatDiscovery(), classifiers.Stun(), classifiers.Netcheck(binaries, folder)]
+        tools = [classifiers.NatDiscovery(), classifiers.Stun()]
         kinds = [kind for kind in kernel_nats.KINDS if not only or kind in only]
         if kinds:
             with netlab.Lab(binaries) as lab:

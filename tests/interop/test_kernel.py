@@ -18,7 +18,7 @@ class KernelKinds(InteropCase):
 
     def test_netcheck_knows_every_kind_by_our_server(self):
         ours = self.start_ours()
-        self.assert_right(classify(self.kernel_sides(), [self.netcheck()], {OURS: ours.address}))
+        self.assert_right(classify(self.kernel_sides(), [self.netcheck(ours)], {OURS: ours.address}))
 
     def test_netcheck_knows_every_kind_by_coturn(self):
         coturn = self.start_coturn()

@@ -27,7 +27,7 @@ class NatboxCells(InteropCase):
     def test_netcheck_knows_every_cell_by_our_server(self):
         sides = self.sides()
         ours = self.start_ours(self.box.hosts["ours"])
-        self.assert_right(classify(sides, [self.netcheck()], {OURS: ours.address}))
+        self.assert_right(classify(sides, [self.netcheck(ours)], {OURS: ours.address}))
 
     def test_netcheck_knows_every_cell_by_coturn(self):
         sides = self.sides()
