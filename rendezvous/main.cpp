@@ -78,14 +78,15 @@ Status listen_as_asked(Service& service, const Options& options, const std::vect
     return {};
 }
 
-std::string hint_for(const std::error_code& code) {
+std::string hint_for(const std::error_code& code, bool has_alternate) {
     if (code == std::errc::address_in_use) {
         return "try another port with --listen ADDR:PORT, or stop what listens there";
     }
     if (code == std::errc::permission_denied) {
         return "try a port above 1023 with --listen ADDR:PORT";
     }
-    return "try an address of this machine with --listen ADDR";
+    return has_alternate ? "--listen and --alternate take addresses of this machine"
+                         : "try an address of this machine with --listen ADDR";
 }
 
 /// `key` is what peers pin: the Noise static public key in base32.
@@ -124,7 +125,7 @@ int serve(const Options& options) {
     Service service{identity->noise_keys(), rng};
     if (const auto status = listen_as_asked(service, options, *places); !status) {
         return fail_with(options, "cannot-listen", "cannot listen on " + status.error().message(),
-                         hint_for(status.error().code));
+                         hint_for(status.error().code, !options.alternate.empty()));
     }
     service.open_second_ports();
     announce(service, to_base32(identity->noise_keys().public_key), options.json);
