@@ -24,9 +24,13 @@ net::Address other(net::Family family) {
 void translate(lab::Packet packet) {
     const bool echo = packet.flow.protocol == lab::Protocol::icmp;
     packet.flow.source.address = other(packet.flow.source.address.family());
-    auto& port = packet.flow.source.port != 0 || !echo ? packet.flow.source.port : packet.flow.destination.port;
     if (!packet.report) {
-        port = 4242;
+        // Of an echo only the identifier is there, on one of the two sides; an identifier of 0 tells no side.
+        if (!echo || packet.flow.source.port != 0) {
+            packet.flow.source.port = 4242;
+        } else if (packet.flow.destination.port != 0) {
+            packet.flow.destination.port = 4242;
+        }
     } else {
         packet.report->about.destination.address = other(packet.report->about.destination.address.family());
     }

@@ -3,7 +3,7 @@
     with NatBox(binaries, "two-homes.toml", capture="logs") as box:
         box.hosts["alice"]            a netlab.Host: .namespace.command(argv) runs something there, .address, .public
         box.command("rebind home")    any command of `natbox --help`; NatBoxError if it is refused
-        box.move("alice", "mobile")   as the command, and box.hosts["alice"] has its new address
+        box.move("alice", "mobile")   as the command; the Host that is there has its new address then
         box.stats()                   {"hosts": {…}, "nats": {…}, "links": {…}, "drops": {"home: filtered": 3}}
 
 `topology` is a file, or a dict as tomllib reads one from such a file (README.md); whatever else is in it is not looked at.
@@ -85,8 +85,10 @@ class NatBox:
     def move(self, host, behind):
         """Plugs a host into another LAN, or into "internet". Returns its new address."""
         self.command(f"move {host} {behind}")
-        self.hosts[host] = _host(self.hosts[host].namespace, self.stats()["hosts"][host])
-        return self.hosts[host].address
+        known = self.hosts[host]
+        moved = _host(known.namespace, self.stats()["hosts"][host])
+        known.address, known.public, known.alternate = moved.address, moved.public, moved.alternate
+        return known.address
 
     def _ask(self, line):
         if "\n" in line:

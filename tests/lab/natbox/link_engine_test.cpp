@@ -87,7 +87,7 @@ TEST(LinkSettings, EveryKeyTakesItsKindOfValue) {
     EXPECT_EQ(config.burst_loss, 0.01);
     EXPECT_EQ(config.burst_length, 4U);
     EXPECT_EQ(config.bytes_per_second, 2.5e6);
-    EXPECT_EQ(config.queue_bytes, 64U * 1024);
+    EXPECT_EQ(config.queue_bytes, 64'000U);
     EXPECT_EQ(config.reorder, 1);
     EXPECT_EQ(config.reorder_delay, 2min);
     EXPECT_EQ(config.duplicate, 0.5);
@@ -99,7 +99,7 @@ TEST(LinkSettings, EveryKeyTakesItsKindOfValue) {
 TEST(LinkSettings, AWrongOneChangesNothingAndSaysWhatIsWanted) {
     lab::LinkConfig config;
     for (const auto* wrong : {"delay=20", "delay=-1ms", "delay=", "delay=nan", "loss=1.5", "loss=x", "rate=20",
-                              "queue=1.5", "burst_length=1.5", "mtu=1e30", "up=yes", "colour=blue", "delay", "=1ms"}) {
+                              "queue=15", "burst_length=1.5", "mtu=1e30", "up=yes", "colour=blue", "delay", "=1ms"}) {
         EXPECT_FALSE(set_link(config, {"loss=0.5", wrong})) << wrong;
         EXPECT_EQ(config.loss, 0);
     }

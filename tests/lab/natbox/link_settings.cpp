@@ -1,10 +1,11 @@
 #include "tests/lab/natbox/link_settings.hpp"
 
+#include "tests/lab/model/quantity.hpp"
+
 #include <array>
 #include <charconv>
 #include <cmath>
 #include <optional>
-#include <span>
 #include <string>
 
 #include <fmt/format.h>
@@ -15,64 +16,51 @@ namespace {
 
 using lab::LinkConfig;
 
-struct Unit {
-    std::string_view name;
-    double factor = 1;
-};
-
-constexpr std::array kTimes{Unit{"ns", 1}, Unit{"us", 1e3}, Unit{"ms", 1e6}, Unit{"s", 1e9}, Unit{"min", 60e9}};
-constexpr std::array kRates{Unit{"bit", 1.0 / 8}, Unit{"kbit", 1e3 / 8}, Unit{"mbit", 1e6 / 8}, Unit{"gbit", 1e9 / 8}};
-constexpr std::array kSizes{Unit{"B", 1}, Unit{"kB", 1024}, Unit{"MB", 1024 * 1024}};
-/// Above it a number is no integer any more, and no link is that slow or fast.
+/// A whole line of a hundred terabytes has fewer.
 constexpr double kLargest = 1e15;
 
-/// A number that is not negative, and one of the units after it.
-std::optional<double> amount(std::string_view text, std::span<const Unit> units) {
+/// A number without a unit; not negative.
+std::optional<double> number(std::string_view text) {
     double value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || !std::isfinite(value) || value < 0) {
-        return std::nullopt;
-    }
-    const auto rest = text.substr(static_cast<std::size_t>(end - text.data()));
-    if (rest.empty() && (units.empty() || value == 0)) {
-        return value <= kLargest ? std::optional{value} : std::nullopt;
-    }
-    for (const auto& unit : units) {
-        if (rest == unit.name && value * unit.factor <= kLargest) {
-            return value * unit.factor;
-        }
-    }
-    return std::nullopt;
+    const bool whole = error == std::errc{} && end == text.data() + text.size();
+    return whole && value >= 0 && value <= kLargest ? std::optional{value} : std::nullopt;
 }
 
-bool read(std::string_view text, bool& out) {
-    out = text == "true";
-    return out || text == "false";
-}
-
-bool read_chance(std::string_view text, double& out) {
-    const auto value = amount(text, {});
-    out = value.value_or(0);
-    return value && *value <= 1;
-}
-
-bool read_time(std::string_view text, Duration& out) {
-    const auto value = amount(text, kTimes);
-    out = Duration{static_cast<Duration::rep>(std::llround(value.value_or(0)))};
+template <class Value, class Setting>
+bool store(const std::optional<Value>& value, Setting& setting) {
+    if (value) {
+        setting = static_cast<Setting>(*value);
+    }
     return value.has_value();
+}
+
+bool read_switch(std::string_view text, bool& setting) {
+    setting = text == "true";
+    return setting || text == "false";
+}
+
+bool read_chance(std::string_view text, double& setting) {
+    const auto value = number(text);
+    return store(value && *value <= 1 ? value : std::nullopt, setting);
 }
 
 template <class Integer>
-bool read_integer(std::string_view text, Integer& out, std::span<const Unit> units = {}) {
-    const auto value = amount(text, units);
-    out = static_cast<Integer>(std::llround(value.value_or(0)));
-    return value && (!units.empty() || *value == std::floor(*value));
+bool read_count(std::string_view text, Integer& setting) {
+    const auto value = number(text);
+    return store(value && *value == std::floor(*value) ? value : std::nullopt, setting);
 }
 
-bool read_rate(std::string_view text, double& out) {
-    const auto value = amount(text, kRates);
-    out = value.value_or(0);
-    return value.has_value();
+bool read_time(std::string_view text, Duration& setting) {
+    return store(lab::parse_time(text), setting);
+}
+
+bool read_size(std::string_view text, std::size_t& setting) {
+    return store(lab::parse_size(text), setting);
+}
+
+bool read_rate(std::string_view text, double& setting) {
+    return store(text == "0" ? std::optional{0.0} : lab::parse_rate(text), setting);
 }
 
 constexpr auto kTime = R"(a time such as "20ms", "1.5s" or "2min")";
@@ -91,20 +79,20 @@ constexpr std::array kKeys{
     Key{"loss", kChance, [](LinkConfig& c, std::string_view v) { return read_chance(v, c.loss); }},
     Key{"burst_loss", kChance, [](LinkConfig& c, std::string_view v) { return read_chance(v, c.burst_loss); }},
     Key{"burst_length", "a number of packets",
-        [](LinkConfig& c, std::string_view v) { return read_integer(v, c.burst_length); }},
+        [](LinkConfig& c, std::string_view v) { return read_count(v, c.burst_length); }},
     Key{"rate", R"(a rate such as "20mbit", or 0 for none)",
         [](LinkConfig& c, std::string_view v) { return read_rate(v, c.bytes_per_second); }},
     Key{"queue", R"(a size such as "64kB")",
-        [](LinkConfig& c, std::string_view v) { return read_integer(v, c.queue_bytes, kSizes); }},
+        [](LinkConfig& c, std::string_view v) { return read_size(v, c.queue_bytes); }},
     Key{"reorder", kChance, [](LinkConfig& c, std::string_view v) { return read_chance(v, c.reorder); }},
     Key{"reorder_delay", kTime, [](LinkConfig& c, std::string_view v) { return read_time(v, c.reorder_delay); }},
     Key{"duplicate", kChance, [](LinkConfig& c, std::string_view v) { return read_chance(v, c.duplicate); }},
     Key{"corrupt", kChance, [](LinkConfig& c, std::string_view v) { return read_chance(v, c.corrupt); }},
-    Key{"mtu", "a number of bytes", [](LinkConfig& c, std::string_view v) { return read_integer(v, c.mtu); }},
-    Key{"mtu_icmp", kSwitch, [](LinkConfig& c, std::string_view v) { return read(v, c.mtu_icmp); }},
-    Key{"strip_ecn", kSwitch, [](LinkConfig& c, std::string_view v) { return read(v, c.strip_ecn); }},
-    Key{"mark", kSwitch, [](LinkConfig& c, std::string_view v) { return read(v, c.mark); }},
-    Key{"up", kSwitch, [](LinkConfig& c, std::string_view v) { return read(v, c.up); }},
+    Key{"mtu", "a number of bytes", [](LinkConfig& c, std::string_view v) { return read_count(v, c.mtu); }},
+    Key{"mtu_icmp", kSwitch, [](LinkConfig& c, std::string_view v) { return read_switch(v, c.mtu_icmp); }},
+    Key{"strip_ecn", kSwitch, [](LinkConfig& c, std::string_view v) { return read_switch(v, c.strip_ecn); }},
+    Key{"mark", kSwitch, [](LinkConfig& c, std::string_view v) { return read_switch(v, c.mark); }},
+    Key{"up", kSwitch, [](LinkConfig& c, std::string_view v) { return read_switch(v, c.up); }},
 };
 
 }  // namespace
