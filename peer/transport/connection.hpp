@@ -3,8 +3,8 @@
 // Input: handle_datagram, handle_timeout, the stream calls. After each input: poll_transmit until empty, poll_event
 // until empty, then sleep until next_timeout().
 //
-// Timers: loss detection or probe (RFC 9002 §6), delayed acknowledgement, pacing, keepalive, idle (peer gone), path
-// challenge, closing/draining (3 PTO).
+// Timers: loss detection or probe (RFC 9002 §6), delayed acknowledgement, pacing, keepalive (also once when data stops
+// coming while nothing of ours is in flight), idle (peer gone), path challenge, closing/draining (3 PTO).
 #pragma once
 
 #include "common/base/error.hpp"

@@ -200,6 +200,8 @@ class Connection::Impl {
     std::optional<TimePoint> last_sent_;
     /// Start of the silence that the idle timer measures; nullopt before the first path.
     std::optional<TimePoint> last_heard_;
+    /// When stream data arrived last, until an acknowledgement shows that we are heard or we have asked.
+    std::optional<TimePoint> last_data_;
 
     CloseReason close_reason_ = CloseReason::done;
     std::string close_detail_;

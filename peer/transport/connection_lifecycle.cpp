@@ -10,6 +10,9 @@ namespace {
 
 // Repetitions of CLOSE that a side answers after the end.
 constexpr int kMaxCloseAnswers = 8;
+// Silence after data until a side that only receives asks whether it is still heard, at least: a pause of the other
+// application costs one small packet.
+constexpr Duration kQuietAfterData = 1s;
 
 }  // namespace
 
@@ -76,8 +79,16 @@ std::optional<TimePoint> Connection::Impl::keepalive_deadline() const {
     if (path == nullptr || path->in_flight > 0 || ping_pending_ || !last_sent_ || !last_heard_) {
         return std::nullopt;
     }
-    const auto half_idle = std::max(*last_heard_, *last_sent_) + config_.idle_timeout / 2;
-    return config_.keepalive > 0s ? std::min(half_idle, *last_sent_ + config_.keepalive) : half_idle;
+    auto next = std::max(*last_heard_, *last_sent_) + config_.idle_timeout / 2;
+    if (config_.keepalive > 0s) {
+        next = std::min(next, *last_sent_ + config_.keepalive);
+    }
+    // Data that stops may have stopped at a NAT that forgot us. Who only receives has nothing in flight that would
+    // tell, and the sender does not know where to reach us until we speak.
+    if (last_data_) {
+        next = std::min(next, *last_data_ + std::max<Duration>(kQuietAfterData, 3 * probe_timeout()));
+    }
+    return next;
 }
 
 void Connection::Impl::handle_timeout(TimePoint now) {
@@ -94,6 +105,7 @@ void Connection::Impl::on_timer(Timer timer, TimePoint now) {
             break;
         case Timer::keepalive:
             ping_pending_ = true;
+            last_data_.reset();
             break;
         case Timer::idle:
             end({.reason = CloseReason::idle, .detail = "nothing heard from the peer"});

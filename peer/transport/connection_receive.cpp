@@ -71,6 +71,7 @@ struct Connection::Impl::FrameVisitor {
 
     Outcome operator()(const StreamFrame& frame) const {
         eliciting();
+        self.last_data_ = arrival.now;
         const auto taken = self.streams_.handle(frame);
         if (!taken) {
             return std::unexpected(taken.error());

@@ -34,6 +34,7 @@ Connection::Impl::Outcome Connection::Impl::handle_ack(const AckFrame& frame, Ti
     if (!any) {
         return {};
     }
+    last_data_.reset();
     if (largest_is_new) {
         const auto& packet = sent_.at(frame.largest);
         auto* path = find_path(packet.path);
