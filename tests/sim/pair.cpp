@@ -98,35 +98,35 @@ bool Pair::step(TimePoint limit) {
         b.connection.handle_timeout(now_);
         turn(b, false);
     }
-    while (auto datagram = to_b.receive(now_)) {
-        deliver(std::move(*datagram), true);
-    }
-    while (auto datagram = to_a.receive(now_)) {
-        deliver(std::move(*datagram), false);
+    for (auto* link : {&to_b, &to_a}) {
+        while (auto packet = link->receive(now_)) {
+            // Who receives it sees the addresses turned around.
+            deliver({.local = packet->flow.destination, .remote = packet->flow.source}, std::move(packet->payload),
+                    packet->ecn, link == &to_b);
+        }
     }
     return true;
 }
 
-void Pair::deliver(Datagram datagram, bool to_second) {
-    auto& peer = to_second ? b : a;
-    if (!to_second) {
-        // The NAT: only the current mapping leads inside.
-        if (datagram.path.local != external_) {
-            return;
-        }
-        datagram.path.local = address_a();
+void Pair::deliver(const net::PathAddresses& path, Bytes payload, net::Ecn ecn, bool to_second) {
+    // The NAT: only the current mapping leads inside.
+    if (!to_second && path.local != external_) {
+        return;
     }
-    peer.connection.handle_datagram({.path = datagram.path, .payload = datagram.payload, .ecn = datagram.ecn}, now_);
+    auto& peer = to_second ? b : a;
+    const auto local = to_second ? path.local : address_a();
+    peer.connection.handle_datagram({.path = {.local = local, .remote = path.remote}, .payload = payload, .ecn = ecn},
+                                    now_);
     turn(peer, !to_second);
 }
 
 void Pair::inject(Bytes payload, const net::Endpoint& source, bool to_second) {
     const auto local = to_second ? address_b() : external_;
-    deliver({.path = {.local = local, .remote = source}, .payload = std::move(payload)}, to_second);
+    deliver({.local = local, .remote = source}, std::move(payload), net::Ecn::not_ect, to_second);
 }
 
 void Pair::turn(Peer& peer, bool is_a) {
-    peer.work(now_);
+    peer.take_turn(now_);
     while (const auto batch = peer.connection.poll_transmit(batch_, now_)) {
         transmit(*batch, is_a);
     }
@@ -143,16 +143,17 @@ void Pair::transmit(const transport::TransmitBatch& batch, bool is_a) {
         if (cut || (wiretap && !wiretap(is_a, payload))) {
             continue;
         }
-        // Who receives it sees the addresses turned around, and the NAT's instead of the first end's.
-        const auto source = is_a ? external_ : batch.path.local;
-        Datagram datagram{
-            .path = {.local = batch.path.remote, .remote = source}, .payload = to_bytes(payload), .ecn = batch.ecn};
+        lab::Packet packet;
+        // The NAT's address instead of the first end's.
+        packet.flow.source = is_a ? external_ : batch.path.local;
+        packet.flow.destination = batch.path.remote;
+        packet.ecn = batch.ecn;
+        packet.size = lab::udp_packet_size(net::Family::v4, payload.size());
+        packet.payload = to_bytes(payload);
         if (is_a) {
-            last_to_b_ = datagram.payload;
-            to_b.send(std::move(datagram), now_);
-        } else {
-            to_a.send(std::move(datagram), now_);
+            last_to_b_ = packet.payload;
         }
+        (is_a ? to_b : to_a).send(std::move(packet), now_);
     }
 }
 

@@ -2,7 +2,7 @@
 // Everything that happens follows from the seed.
 #pragma once
 
-#include "tests/sim/link.hpp"
+#include "tests/lab/model/link.hpp"
 #include "tests/sim/peer.hpp"
 
 #include <cstdint>
@@ -11,6 +11,9 @@
 #include <set>
 
 namespace pinhole::sim {
+
+using lab::Link;
+using lab::LinkConfig;
 
 struct PairConfig {
     LinkConfig to_b;
@@ -76,7 +79,7 @@ class Pair {
     bool step(TimePoint limit);
     void turn(Peer& peer, bool is_a);
     void transmit(const transport::TransmitBatch& batch, bool is_a);
-    void deliver(Datagram datagram, bool to_second);
+    void deliver(const net::PathAddresses& path, Bytes payload, net::Ecn ecn, bool to_second);
     void note(bool is_a, ByteView payload);
 
     TimePoint now_{};

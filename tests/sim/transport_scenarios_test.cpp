@@ -86,11 +86,11 @@ TEST(TransportScenarios, BlackoutOfTwoSecondsIsSurvived) {
     Pair pair{both_ways(link(15ms, 10 * kMegabit, 60'000))};
     pair.a.send(10'000'000);
     pair.run_for(5s);
-    pair.to_a.set_up(false);
-    pair.to_b.set_up(false);
+    pair.to_a.config().up = false;
+    pair.to_b.config().up = false;
     pair.run_for(2s);
-    pair.to_a.set_up(true);
-    pair.to_b.set_up(true);
+    pair.to_a.config().up = true;
+    pair.to_b.config().up = true;
     ASSERT_TRUE(pair.run([&] { return pair.a.all_sent(); }, 8s));
     EXPECT_TRUE(pair.b.received(1, 10'000'000));
 }
@@ -165,8 +165,8 @@ TEST(TransportScenarios, CongestionMarksSlowTheSenderWithoutLoss) {
 TEST(TransportScenarios, SilentPeerCountsAsGone) {
     Pair pair{both_ways(link(20ms))};
     pair.run_for(1s);
-    pair.to_b.set_up(false);
-    pair.to_a.set_up(false);
+    pair.to_b.config().up = false;
+    pair.to_a.config().up = false;
     pair.run_for(31s);
     for (const auto* peer : {&pair.a, &pair.b}) {
         ASSERT_NE(peer->last<transport::Closed>(), nullptr);
@@ -328,7 +328,7 @@ TEST(TransportScenarios, WhatArrivedBeforeThePeersCloseCanStillBeRead) {
     pair.run_for(1s);
     ASSERT_TRUE(pair.b.connection.closed());
     pair.b.reading = true;
-    pair.b.work(pair.now());
+    pair.b.take_turn(pair.now());
     EXPECT_TRUE(pair.b.received(1, 5000));
 }
 
@@ -338,7 +338,7 @@ TEST(TransportScenarios, CutStreamDoesNotLookComplete) {
     pair.run_for(1s);
     pair.a.connection.close(transport::CloseReason::done, "", pair.now());
     pair.run_for(1s);
-    pair.b.work(pair.now());
+    pair.b.take_turn(pair.now());
     EXPECT_FALSE(pair.b.connection.end_of_stream(stream));
     EXPECT_FALSE(pair.b.incoming[stream].ended);
 }

@@ -8,6 +8,9 @@
 namespace pinhole::sim {
 namespace {
 
+/// IPv4 and UDP: links count whole packets.
+constexpr std::size_t kHeaders = 28;
+
 LinkConfig random_link(Rng& rng) {
     LinkConfig link;
     link.delay = 1ms * static_cast<int>(1 + rng.below(100));
@@ -19,7 +22,7 @@ LinkConfig random_link(Rng& rng) {
     link.reorder = rng.below(3) == 0 ? rng.unit() * 0.3 : 0;
     link.duplicate = rng.below(3) == 0 ? rng.unit() * 0.2 : 0;
     link.corrupt = rng.below(3) == 0 ? rng.unit() * 0.05 : 0;
-    link.mtu = rng.below(3) == 0 ? 1200 + rng.below(300) : 1472;
+    link.mtu = kHeaders + (rng.below(3) == 0 ? 1200 + rng.below(300) : 1472);
     link.strip_ecn = rng.below(2) == 0;
     return link;
 }

@@ -1,4 +1,4 @@
-#include "tests/sim/peer.hpp"
+#include "tests/sim/application.hpp"
 
 #include <array>
 #include <cstring>
@@ -26,7 +26,7 @@ ByteView pattern(std::uint64_t offset, std::size_t length) {
     return ByteView{table}.subspan(static_cast<std::size_t>(offset % kPeriod), std::min(length, kLongest));
 }
 
-StreamId Peer::send(std::uint64_t bytes, Priority priority) {
+StreamId Application::send(std::uint64_t bytes, Priority priority) {
     const auto stream = connection.open_stream(priority);
     if (stream) {
         outgoing[*stream].total = bytes;
@@ -34,27 +34,24 @@ StreamId Peer::send(std::uint64_t bytes, Priority priority) {
     return stream.value_or(StreamId{~std::uint64_t{0}});
 }
 
-void Peer::send_on(StreamId stream, std::uint64_t bytes) {
+void Application::send_on(StreamId stream, std::uint64_t bytes) {
     outgoing[stream].total = bytes;
 }
 
-void Peer::send_more(StreamId stream, std::uint64_t bytes) {
+void Application::send_more(StreamId stream, std::uint64_t bytes) {
     outgoing[stream].total += bytes;
     outgoing[stream].blocked = false;
 }
 
-void Peer::work(TimePoint now) {
-    while (auto event = connection.poll_event()) {
-        take_event(*event);
-        events.push_back(std::move(*event));
-    }
+void Application::work(TimePoint now) {
     if (reading) {
         read_all(now);
     }
     write_all();
 }
 
-void Peer::take_event(const transport::Event& event) {
+void Application::handle_event(const transport::Event& event) {
+    events.push_back(event);
     if (const auto* readable = std::get_if<transport::Readable>(&event)) {
         readable_.push_back(readable->stream);
     } else if (const auto* writable = std::get_if<transport::Writable>(&event)) {
@@ -70,7 +67,7 @@ void Peer::take_event(const transport::Event& event) {
     }
 }
 
-void Peer::read_all(TimePoint now) {
+void Application::read_all(TimePoint now) {
     for (const auto stream : std::exchange(readable_, {})) {
         auto& in = incoming[stream];
         for (;;) {
@@ -88,7 +85,7 @@ void Peer::read_all(TimePoint now) {
     }
 }
 
-void Peer::write_all() {
+void Application::write_all() {
     for (auto& [stream, out] : outgoing) {
         while (!out.blocked && !out.stopped && out.written < out.total) {
             const auto piece = pattern(
@@ -103,12 +100,12 @@ void Peer::write_all() {
     }
 }
 
-bool Peer::all_sent() const {
+bool Application::all_sent() const {
     return std::ranges::all_of(
         outgoing, [](const auto& item) { return item.second.done || item.second.stopped || !item.second.finish; });
 }
 
-bool Peer::received(std::uint64_t streams, std::uint64_t bytes) const {
+bool Application::received(std::uint64_t streams, std::uint64_t bytes) const {
     std::uint64_t complete = 0;
     for (const auto& [stream, in] : incoming) {
         complete += in.ended && in.received == bytes && !in.wrong ? 1 : 0;
