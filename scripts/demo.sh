@@ -6,5 +6,5 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 scripts/setup.sh
-build release pinhole pinhole-rendezvous pinhole-delay-link
+build release pinhole pinhole-rendezvous natbox
 as_root env PINHOLE_BUILD="$PWD/build/release" python3 -B tests/lab/demo.py "$@"

@@ -42,7 +42,7 @@ if [ -z "$quick" ]; then
     run_tests fuzz asan-ubsan -j "$jobs" -LE 'e2e|interop'
     PINHOLE_PATIENCE=3 run_tests fuzz asan-ubsan-e2e -j "$jobs" -R '^e2e\.(Direct\.on_one_lan|Direct\.eim_random_to_eim$|Interruptions\.ctrl_c)'
     # What has threads: the shells, that is, the two programs.
-    attempt build tsan pinhole pinhole-rendezvous pinhole-delay-link
+    attempt build tsan pinhole pinhole-rendezvous natbox
     TSAN_OPTIONS=halt_on_error=1 PINHOLE_PATIENCE=4 run_tests tsan tsan-e2e -j "$jobs" \
         -R '^e2e\.(Direct\.public_to_eim$|Files\.several|Chat\.a_pipe)'
 fi

@@ -78,8 +78,9 @@ class DelayLink:
     seed: int = 1
 
     def options(self):
-        return ["--delay-ms", self.delay_ms, "--rate-mbit", self.rate_mbit, "--queue-bytes", self.queue_bytes,
-                "--loss", self.loss, "--seed", self.seed]
+        queue = f"{self.queue_bytes}B" if self.queue_bytes else "1GB"  # 0 is unlimited
+        return ["--delay", f"{self.delay_ms:f}ms", "--rate", f"{self.rate_mbit:f}mbit" if self.rate_mbit else 0,
+                "--queue", queue, "--loss", f"{self.loss:f}", "--seed", self.seed]
 
 
 class Lab:
@@ -105,6 +106,7 @@ class Lab:
             process.terminate()
         for process in self._links:
             process.wait(timeout=10)
+            process.stdin.close()
             process.stdout.close()
         self._links.clear()
 
@@ -177,9 +179,10 @@ class Lab:
             end.ip(f"link set dev {name} txqueuelen 10000 up")
 
     def _start_link(self, namespace, interface, other, other_interface, link):
-        argv = [self._binaries.find("pinhole-delay-link"), "--a", f"{namespace.path}:{interface}",
+        argv = [self._binaries.find("natbox"), "link", "--a", f"{namespace.path}:{interface}",
                 "--b", f"{other.path}:{other_interface}", *link.options()]
-        process = subprocess.Popen(list(map(str, argv)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        process = subprocess.Popen(list(map(str, argv)), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL, text=True)
         self._links.append(process)
         if process.stdout.readline() != "ready\n":
             raise LabError(f"the delay link did not start: {argv}")
