@@ -17,7 +17,6 @@ _DEFAULTS = {"hairpin": False, "unsolicited": "drop", "external": 1, "pooling": 
 # What no rule of nftables does. `hairpin` and `unsolicited` are part of a kind.
 _NOT_OURS = ("external", "pooling", "inbound_refresh", "background", "tcp_established_timeout", "tcp_transitory_timeout",
              "block_size", "ports")
-_ON_A_LINE = ("delay", "rate", "queue", "loss", "mtu")
 
 
 # --- what can be expressed ----------------------------------------------------------------------------------------
@@ -93,14 +92,14 @@ def _remembers_by_itself(kind):
 
 
 def _line_reason(node, network):
-    for key in {*node.up.values, *node.down.values}:
-        if key not in _ON_A_LINE and not (key == "mtu_icmp" and node.up.get(key, True) and node.down.get(key, True)):
-            return f"`{key}` of a link is beyond this engine"
-    slow = [key for key in ("delay", "rate") if node.up.get(key) or node.down.get(key)]
-    if any(node.up.get(key) != node.down.get(key) for key in ("delay", "rate", "queue", "mtu")):
-        return "a link that differs by direction"
-    if slow and node.behind != topology.INTERNET:
-        return f"`{slow[0]}` of a link within a LAN"
+    """On the internet a line is a natbox link, which does everything; within a LAN it is a cable of the kernel's."""
+    if node.behind == topology.INTERNET:
+        return None
+    for key, value in [*node.up.values.items(), *node.down.values.items()]:
+        if key not in ("loss", "mtu") and value:
+            return f"`{key}` of a link within a LAN"
+    if node.up.get("mtu") != node.down.get("mtu"):
+        return "an `mtu` within a LAN that differs by direction"
     return None
 
 
@@ -113,8 +112,8 @@ def _step_reason(step, network):
             return f"a {kind} keeps its ports"
     if step.verb == "link":
         given = set(step.keys) | {key for way in ("up", "down") for key in step.get(way, {})}
-        if beyond := given - {"loss", "up", "down"}:
-            return f"`{sorted(beyond)[0]}` of a link that is in use"
+        if (beyond := given - {"loss", "up", "down"}) and _Line(network.node(step.target)).ideal:
+            return f"`{sorted(beyond)[0]}` of a line that is a plain cable at first"
     if step.verb == "move" and any(network.hosts[step.target].get(key) for key in ("ipv6",)):
         return "a host with IPv6 that moves"
     return None
@@ -123,9 +122,25 @@ def _step_reason(step, network):
 # --- the engine ----------------------------------------------------------------------------------------------------
 
 
+class _Line:
+    """What netlab makes a natbox link from."""
+
+    def __init__(self, node):
+        self._node = node
+        self._ways = {"up": node.up.values, "down": node.down.values} if node.behind == topology.INTERNET else {}
+
+    @property
+    def ideal(self):
+        return not any(self._ways.values())
+
+    def options(self):
+        return [word for way, values in self._ways.items() for key, value in values.items()
+                for word in (f"--{way}-{key.replace('_', '-')}", topology.setting(key, value))]
+
+
 @dataclasses.dataclass
 class _Attachment:
-    """Both ends of a node's line: where each direction can be stopped."""
+    """Both ends of a node's line: where each direction can be stopped, and made to lose if it is no natbox link."""
 
     inner: netlab.Namespace
     interface: str
@@ -134,6 +149,7 @@ class _Attachment:
     loss_up: float = 0
     loss_down: float = 0
     cut: bool = False
+    is_cable: bool = False
 
 
 class KernelEngine:
@@ -180,7 +196,7 @@ class KernelEngine:
         if name not in self._nats:
             node = self._network.nats[name]
             behind = None if node.behind == topology.INTERNET else self._nat(node.behind)
-            self._nats[name] = nat = self._lab.add_nat(name, kind_of(node), link=_delay_link(node), behind=behind,
+            self._nats[name] = nat = self._lab.add_nat(name, kind_of(node), link=_Line(node), behind=behind,
                                                       limits=_limits(node), lan=node.get("lan"))
             self._addresses[name] = [nat.address]
             outer = behind.namespace if behind else self._lab.core
@@ -210,7 +226,7 @@ class KernelEngine:
         else:
             network = ipaddress.ip_network(f"{addresses[0]}/24", strict=False)
         gateway = next(str(address) for address in network.hosts() if str(address) not in addresses)
-        self._lab.connect(namespace, "eth0", f"{addresses[0]}/24", node.name, f"{gateway}/24", _delay_link(node))
+        self._lab.connect(namespace, "eth0", f"{addresses[0]}/24", node.name, f"{gateway}/24", _Line(node))
         namespace.ip(*(f"address add {address}/24 dev eth0" for address in addresses[1:]),
                      f"route add default via {gateway}")
         self._attach(node, namespace, "eth0", self._lab.core, node.name)
@@ -258,14 +274,19 @@ table ip6 closed {
         return address
 
     def _attach(self, node, inner, interface, outer, outer_interface):
-        line = _Attachment(inner, interface, outer, outer_interface, node.up.get("loss"), node.down.get("loss"))
-        self._lines[node.name] = line
+        line = self._lines[node.name] = _Attachment(inner, interface, outer, outer_interface)
+        if _Line(node).ideal:
+            self._make_cable(node, line)
+        self._capture.add(node.name, inner.path, interface)
+
+    def _make_cable(self, node, line):
+        line.is_cable = True
         if mtu := node.up.get("mtu"):
-            inner.ip(f"link set dev {interface} mtu {mtu}")
-            outer.ip(f"link set dev {outer_interface} mtu {mtu}")
+            line.inner.ip(f"link set dev {line.interface} mtu {mtu}")
+            line.outer.ip(f"link set dev {line.outer_interface} mtu {mtu}")
+        line.loss_up, line.loss_down = node.up.get("loss"), node.down.get("loss")
         if line.loss_up or line.loss_down:
             self._load_line(node.name)
-        self._capture.add(node.name, inner.path, interface)
 
     # --- faults ------------------------------------------------------------------------------------------------
 
@@ -296,9 +317,15 @@ table ip6 closed {
         self._load_line(name)
 
     def change_link(self, name, up, down):
-        self._lines[name].loss_up = up.get("loss", self._lines[name].loss_up)
-        self._lines[name].loss_down = down.get("loss", self._lines[name].loss_down)
-        self._load_line(name)
+        line = self._lines[name]
+        if line.is_cable:
+            line.loss_up, line.loss_down = up.get("loss", line.loss_up), down.get("loss", line.loss_down)
+            self._load_line(name)
+            return
+        for way, values in (("up", up), ("down", down)):
+            if values:
+                words = " ".join(f"{key}={topology.setting(key, value)}" for key, value in values.items())
+                self._lab.command_link(line.outer_interface, f"link {way} {words}")
 
     def move(self, name, behind):
         """Unplugs a host and plugs it in elsewhere; it gets another address."""
@@ -314,7 +341,7 @@ table ip6 closed {
             nat.namespace.ip(f"link set dev {name} master lan")
             host.namespace.ip(f"address add {nat.with_prefix(address)} dev eth0", f"route add default via {nat.gateway}")
             moved = netlab.Host(host.namespace, address, nat.public)
-            self._lines[name] = _Attachment(host.namespace, "eth0", nat.namespace, name)
+            self._lines[name] = _Attachment(host.namespace, "eth0", nat.namespace, name, is_cable=True)
             self._capture.add(f"{name}-in-{behind}", host.namespace.path, "eth0")
         host.address, host.public = moved.address, moved.public
         self._addresses[name] = [host.address]
@@ -347,11 +374,6 @@ table ip6 closed {
 
 def _forward_ipv6(namespace):
     namespace.sysctl(**{"net/ipv6/conf/all/forwarding": 1})
-
-
-def _delay_link(node):
-    return netlab.DelayLink(node.up.get("delay") * 1000, node.up.get("rate") / 1e6,
-                            node.up.get("queue", 256_000) if node.up.get("rate") else 0)
 
 
 def _limits(node):

@@ -74,7 +74,8 @@ class ModelEngine:
     def change_link(self, name, up, down):
         for way, values in (("up", up), ("down", down)):
             if values:
-                self._command(f"link {name} {way} " + " ".join(map(_setting, values.items())))
+                self._command(f"link {name} {way} " + " ".join(
+                    f"{key}={topology.setting(key, value)}" for key, value in values.items()))
 
     def move(self, name, behind):
         host = self._box.hosts[name]
@@ -82,17 +83,3 @@ class ModelEngine:
         moved = self._box.hosts[name]
         host.address, host.public = moved.address, moved.public  # people hold on to the host
         self._box.hosts[name] = host
-
-
-def _setting(pair):
-    """A link's key and read value in the words of a file."""
-    key, value = pair
-    if key in ("delay", "jitter", "reorder_delay"):
-        return f"{key}={value * 1000:g}ms"
-    if key == "rate":
-        return f"{key}={value:g}bit"
-    if key == "queue":
-        return f"{key}={value}B"
-    if isinstance(value, bool):
-        return f"{key}={str(value).lower()}"
-    return f"{key}={value:g}"

@@ -77,6 +77,10 @@ class DelayLink:
     loss: float = 0
     seed: int = 1
 
+    @property
+    def ideal(self):
+        return not (self.delay_ms or self.rate_mbit or self.loss)
+
     def options(self):
         queue = f"{self.queue_bytes}B" if self.queue_bytes else "1GB"  # 0 is unlimited
         return ["--delay", f"{self.delay_ms:f}ms", "--rate", f"{self.rate_mbit:f}mbit" if self.rate_mbit else 0,
@@ -88,7 +92,7 @@ class Lab:
 
     def __init__(self, binaries):
         self._binaries = binaries
-        self._links = []
+        self._links = {}  # name of the outer interface -> process
         self._sides = 0
         self._servers = 0
         self.core = Namespace("core")
@@ -102,9 +106,9 @@ class Lab:
         self.close()
 
     def close(self):
-        for process in self._links:
+        for process in self._links.values():
             process.terminate()
-        for process in self._links:
+        for process in self._links.values():
             process.wait(timeout=10)
             process.stdin.close()
             process.stdout.close()
@@ -171,10 +175,10 @@ class Lab:
 
     def join(self, namespace, interface, other, other_interface, link):
         """Two interfaces and what is between them, without addresses."""
-        if link.delay_ms or link.rate_mbit or link.loss:
-            self._start_link(namespace, interface, other, other_interface, link)
-        else:
+        if link.ideal:
             namespace.ip(f"link add {interface} type veth peer name {other_interface} netns {other.name}")
+        else:
+            self._start_link(namespace, interface, other, other_interface, link)
         for end, name in ((namespace, interface), (other, other_interface)):
             end.ip(f"link set dev {name} txqueuelen 10000 up")
 
@@ -183,9 +187,18 @@ class Lab:
                 "--b", f"{other.path}:{other_interface}", *link.options()]
         process = subprocess.Popen(list(map(str, argv)), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    stderr=subprocess.DEVNULL, text=True)
-        self._links.append(process)
+        self._links[other_interface] = process
         if process.stdout.readline() != "ready\n":
-            raise LabError(f"the delay link did not start: {argv}")
+            raise LabError(f"the delay link did not start: {' '.join(map(str, argv))}")
+
+    def command_link(self, name, words):
+        """A command of `natbox link` to the delay link of that name."""
+        process = self._links[name]
+        process.stdin.write(words + "\n")
+        process.stdin.flush()
+        answer = process.stdout.readline().strip()
+        if answer != "ok":
+            raise LabError(f"{name}: {words}: {answer or 'the delay link has ended'}")
 
 
 class _Nat:

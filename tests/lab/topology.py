@@ -25,6 +25,17 @@ class Line:
         return self.values.get(key, default)
 
 
+def setting(key, value):
+    """A read value of a link in the words of a file, as natbox takes it."""
+    if key in ("delay", "jitter", "reorder_delay"):
+        return f"{value * 1000:g}ms"
+    if key == "rate":
+        return f"{value:.0f}bit"
+    if key == "queue":
+        return f"{value}B"
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}"
+
+
 @dataclasses.dataclass
 class Node:
     """A NAT or a host: `values` are the keys that the file gives, read."""
