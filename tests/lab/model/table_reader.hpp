@@ -1,8 +1,9 @@
 // Reads one table of a TOML file into values: every key that is asked for is known, all others are mistakes. Keeps the
-// first mistake of a file, with its line. Includes toml++, so only topology_file.cpp includes this.
+// first mistake of a file, with its line. Slow to compile, for toml++; only topology_file.cpp includes it.
 #pragma once
 
 #include "common/base/time.hpp"
+#include "tests/lab/model/toml.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -12,9 +13,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
 
 namespace pinhole::lab {
 

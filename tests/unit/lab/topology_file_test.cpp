@@ -182,6 +182,9 @@ TEST(TopologyFile, DoesNotLookAtTheRestOfAScenario) {
 TEST(TopologyFile, EveryMistakeNamesItsLine) {
     const std::pair<const char*, const char*> mistakes[] = {
         {"[[nat]\n", "Line 1: "},
+        {"[[=\n", "Line 1: "},
+        {"[[host]]\nname = \u00e4\n", "Line 2: "},
+        {"[[host]]\nname = '\u00e4'\n", "Line 1: \"\u00e4\" is no name"},
         {"seed = 1\n[[nat]]\nname = 'a'\nmappin = 'x'\n", "Line 4: [[nat]] has no key \"mappin\""},
         {"[[nat]]\nname = 'a'\nmapping = 'x'\n", "Line 3: [[nat]]: mapping is one of \"endpoint-independent\""},
         {"[[nat]]\nname = 'a'\nmapping = 7\n", "Line 3: "},
