@@ -109,17 +109,17 @@ void add_netcheck_command(CLI::App& app, CommandLine& line) {
             return net::parse_host_port(text, limits::kServerPort) ? std::string{}
                                                                    : "'" + text + "' is not HOST[:PORT]";
         });
-    auto* lifetime = netcheck
-                         ->add_option("--lifetime", line.lifetime,
-                                      "Also measure how long mappings live without traffic, for at most DURATION")
-                         ->type_name("[DURATION]")
-                         ->expected(0, 1)
-                         ->default_str(std::to_string(kDefaultLifetime.count()) + "s")
-                         ->check([](const std::string& text) {
-                             return text.empty() || parse_lifetime(text)
-                                        ? std::string{}
-                                        : "'" + text + "' is not a time such as 90s or 2min, at most 60min";
-                         });
+    auto* lifetime =
+        netcheck
+            ->add_option("--lifetime", line.lifetime,
+                         "Also measure how long mappings live without traffic, for up to DURATION (10s to 5min)")
+            ->type_name("[DURATION]")
+            ->expected(0, 1)
+            ->default_str(std::to_string(kDefaultLifetime.count()) + "s")
+            ->check([](const std::string& text) {
+                return text.empty() || parse_lifetime(text) ? std::string{}
+                                                            : "'" + text + "' is not a time from 10s to 5min";
+            });
     netcheck->add_flag("--no-tcp", line.no_tcp, "Leave out what can be measured over TCP");
     netcheck->add_flag("--watch", line.netcheck.watch, "Stay, and measure again whenever the network changes");
     netcheck->callback([&line, lifetime] {

@@ -33,15 +33,13 @@ std::optional<std::chrono::seconds> parse_lifetime(const std::string& text) {
     std::int64_t number = 0;
     const auto* end = text.data() + text.size();
     const auto [rest, error] = std::from_chars(text.data(), end, number);
-    if (error != std::errc{} || number < 1 || number > 3600) {
-        return std::nullopt;
-    }
     const std::string_view unit{rest, end};
-    if (unit != "" && unit != "s" && unit != "min") {
+    if (error != std::errc{} || number < 0 || number > kMaxLifetime.count() ||
+        (unit != "" && unit != "s" && unit != "min")) {
         return std::nullopt;
     }
     const std::chrono::seconds duration{unit == "min" ? 60 * number : number};
-    return duration <= std::chrono::hours{1} ? std::optional{duration} : std::nullopt;
+    return duration >= kMinLifetime && duration <= kMaxLifetime ? std::optional{duration} : std::nullopt;
 }
 
 NetcheckCommand::NetcheckCommand(Environment& environment, NetcheckOptions options)

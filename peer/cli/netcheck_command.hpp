@@ -23,6 +23,9 @@ namespace pinhole::cli {
 
 /// How long `--lifetime` measures without a DURATION: most NATs have forgotten a silent mapping by then.
 inline constexpr std::chrono::seconds kDefaultLifetime{120};
+/// Below and above nothing is measured: NATs forget after more than 10 s, and after 5 minutes it no longer matters.
+inline constexpr std::chrono::seconds kMinLifetime{10};
+inline constexpr std::chrono::seconds kMaxLifetime{300};
 
 struct NetcheckOptions {
     std::optional<std::string> stun;                 ///< measure against this STUN server only
@@ -31,7 +34,7 @@ struct NetcheckOptions {
     bool watch = false;
 };
 
-/// "90", "90s", "2min"; 1 s to 1 h.
+/// "90", "90s", "2min"; kMinLifetime to kMaxLifetime.
 [[nodiscard]] std::optional<std::chrono::seconds> parse_lifetime(const std::string& text);
 
 class NetcheckCommand {
