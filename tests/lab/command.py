@@ -45,8 +45,9 @@ def main(arguments, launcher):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="pinhole-lab", description="Plays networks, faults and what must hold, from files.",
-                                     epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="pinhole-lab", epilog=_EXAMPLES,
+                                     description="Plays networks, faults and what must hold, from files.",
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="run|check|list")
     for name, do, about in (("run", _run, "play scenarios and print a table"),
                             ("check", _check, "look for mistakes without playing"),

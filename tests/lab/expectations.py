@@ -167,8 +167,9 @@ class Judge:
     # --- helpers -----------------------------------------------------------------------------------------------
 
     def _matching(self, wanted):
-        return [(entry.name, event) for entry in self._record.started for event in entry.program.events_named(wanted["event"])
-                if entry.name == wanted.get("of", entry.name) and scenarios.matches(wanted.get("fields", {}), event)]
+        fields = wanted.get("fields", {})
+        return [(entry.name, event) for entry in self._record.started if entry.name == wanted.get("of", entry.name)
+                for event in entry.program.events_named(wanted["event"]) if scenarios.matches(fields, event)]
 
     def _callers(self):
         return [entry for entry in self._record.started

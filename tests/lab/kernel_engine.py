@@ -357,8 +357,9 @@ table ip6 closed {
 
     def _load_block(self, name):
         drops = "".join(f"  meta l4proto {protocol} drop\n" for protocol in sorted(self._blocked[name]))
-        self._nats[name].namespace.nft("table inet blocked\ndelete table inet blocked\ntable inet blocked {\n chain forward {\n"
-                                       f"  type filter hook forward priority -10\n{drops} }}\n}}\n")
+        self._nats[name].namespace.nft(
+            "table inet blocked\ndelete table inet blocked\n"
+            f"table inet blocked {{\n chain forward {{\n  type filter hook forward priority -10\n{drops} }}\n}}\n")
 
     def _load_line(self, name):
         """Drops where packets come in, so that no sender notices."""

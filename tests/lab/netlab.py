@@ -7,6 +7,7 @@
 Run inside sandbox.enter(): names are private to the run and nothing needs to be removed by hand.
 """
 
+import ctypes
 import dataclasses
 import ipaddress
 import os
@@ -26,11 +27,33 @@ class LabError(Exception):
     pass
 
 
+_libc = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNET = 0x40000000
+
+
+def in_namespace(path, action):
+    """Calls action() while this thread is in a network namespace; sockets made there stay there."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    there = os.open(path, os.O_RDONLY)
+    try:
+        if _libc.setns(there, _CLONE_NEWNET) != 0:
+            raise LabError(f"cannot enter {path}: {os.strerror(ctypes.get_errno())}")
+        try:
+            return action()
+        finally:
+            _libc.setns(home, _CLONE_NEWNET)
+    finally:
+        os.close(there)
+        os.close(home)
+
+
 class Namespace:
     def __init__(self, name):
         self.name = name
         self.path = f"/run/netns/{name}"
         _run(["ip", "netns", "add", name])
+        # IPv6 addresses work at once: nobody else has them.
+        self.sysctl(**{"net/ipv6/conf/default/accept_dad": 0})
         self.ip("link set lo up")
 
     def command(self, argv):
@@ -48,7 +71,13 @@ class Namespace:
 
     def sysctl(self, **values):
         """Paths under /proc/sys, with `/` between their parts."""
-        self.run(["sh", "-c", "".join(f"echo {value} >/proc/sys/{path}\n" for path, value in values.items())])
+        def write():
+            for path, value in values.items():
+                try:
+                    pathlib.Path("/proc/sys", path).write_text(f"{value}\n")
+                except OSError as error:
+                    raise LabError(f"{self.name}: {path} = {value}: {error.strerror}") from None
+        in_namespace(self.path, write)
 
     def make_router(self):
         self.sysctl(**{"net/ipv4/ip_forward": 1})

@@ -1,6 +1,7 @@
 """Plays one scenario on one engine inside a sandbox of its own; run by runner.py, which reads the result from stdout.
 
-`play_one.py '{"file": …, "engine": …, "bin": [..], "keep": …, "spawned": …}'`; the last line of stdout is the result.
+`play_one.py '{"file": …, "engine": …, "bin": [..], "keep": …, "spawned": …}'`; the last line of stdout is
+the result.
 """
 
 import json
@@ -22,6 +23,7 @@ import programs
 import sandbox
 import scenario as scenarios
 
+_PATH = ("kind", "transport", "strategy", "local", "remote", "rtt_ms")
 _WORK = pathlib.Path("/run/lab")  # on the sandbox's own file system: gone with it
 
 
@@ -78,7 +80,7 @@ class Play:
     def _figures(self):
         """What the table shows, measured by the runner's clock."""
         record = self._player.record
-        talks = [entry for entry in record.started if entry.step.verb in ("send", "chat", "receive")]
+        talks = sorted((entry for entry in record.started if entry.step.verb in ("send", "chat", "receive")), key=_waits)
         first = min((expectations.first_seen(entry, "connected") for entry in talks if not _waits(entry)
                      and expectations.first_seen(entry, "connected") is not None), default=None)
         path = next(filter(None, (expectations.last_path(entry) for entry in talks)), None)
@@ -88,7 +90,7 @@ class Play:
         return {
             "setup_ms": self._setup_ms(),
             "connect_ms": first and round(first * 1000),
-            "path": path and {key: path.get(key) for key in ("kind", "transport", "strategy", "local", "remote", "rtt_ms")},
+            "path": path and {key: path.get(key) for key in _PATH},
             "bytes": sum(sent.by.program.events_named("done")[-1]["bytes"] for sent in finished),
             "bytes_per_second": round(rates[-1]) if rates and rates[-1] else None,
             "recovered_ms": gap and round(gap * 1000),

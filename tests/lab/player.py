@@ -111,7 +111,7 @@ class Player:
         self._server = f"{address}:{step.get('port', PORT)}"
 
     def _do_people(self, step):
-        server = self._fill(step.keys["server"]) if "server" in step.keys else self._server
+        server = self._fill(step.keys["via"]) if "via" in step.keys else self._server
         for name, host in step.target.items():
             self.people[name] = programs.Person(name, self._engine.host(host), self._folder / f"home-{name}",
                                                 self._binaries, server)

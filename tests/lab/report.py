@@ -1,5 +1,7 @@
 """The table that pinhole-lab prints, and its summary."""
 
+import collections
+
 _HEAD = ("scenario", "engine", "result", "connect", "path", "data", "time")
 
 
@@ -27,8 +29,8 @@ class Table:
 
     def _line(self, cells):
         name, engine, result, connect, path, data, time = cells
-        print(f"{name:<{self._names}}  {engine:<6}  {result:<15}  {connect:>8}  {path:<19}  {data:<22}  {time:>7}".rstrip(),
-              file=self._stream, flush=True)
+        line = f"{name:<{self._names}}  {engine:<6}  {result:<15}  {connect:>8}  {path:<19}  {data:<22}  {time:>7}"
+        print(line.rstrip(), file=self._stream, flush=True)
 
     def _note(self, words):
         for line in words.splitlines():
@@ -37,7 +39,7 @@ class Table:
 
 def summary(runs, found, seconds):
     """Counts and figures of all runs, for --json and the footer."""
-    count = {word: sum(run.result.get("result") == word for run in runs) for word in ("held", "failed", "not expressible")}
+    count = collections.Counter(run.result.get("result") for run in runs)
     setups = [run.result["setup_ms"] for run in runs if run.result.get("setup_ms")]
     return {"event": "summary", "held": count["held"], "failed": count["failed"],
             "not_expressible": count["not expressible"], "disagreements": found,

@@ -130,7 +130,7 @@ class Verb:
 
 VERBS = {
     "server": Verb(reading.text, {"arguments": reading.texts, "port": reading.whole, **_WAITING}, "host"),
-    "people": Verb(_people, {"server": reading.text}),
+    "people": Verb(_people, {"via": reading.text}),
     "receive": Verb(reading.text, {**_STARTED, "into": reading.text, "yes": reading.flag, "once": reading.flag}, "person"),
     "send": Verb(reading.text, {**_STARTED, "to": reading.text, "file": reading.text, "size": reading.size,
                                 "folder": _folder}, "person", ("to",)),
@@ -228,7 +228,7 @@ def _check_step(step, names):
         names.servers.append(step.target)
         names.programs[step.target] = step
     elif step.verb == "people":
-        if not names.servers and "server" not in step.keys:
+        if not names.servers and "via" not in step.keys:
             raise step.place.error("nobody can be online without a server: a step `server` comes first")
         for person, host in step.target.items():
             names.people[person] = reading.one_of(host, network.hosts, "host", step.place)
@@ -245,8 +245,8 @@ def _check_step(step, names):
         raise step.place.error("wait for what? It needs `event` or `exit`")
     for word in step.get("arguments", []):
         check_placeholders(word, nodes, step.place)
-    if step.verb == "people" and "server" in step.keys:
-        check_placeholders(step.keys["server"], nodes, step.place)
+    if "via" in step.keys:
+        check_placeholders(step.keys["via"], nodes, step.place)
 
 
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
