@@ -14,6 +14,8 @@ using net::PortAllocation;
 constexpr Duration kBurst = 120ms;
 /// Fewer say nothing of order: 4 random ports are in order in one case of 12.
 constexpr std::size_t kMinTrend = 4;
+/// From here on a few packets out of order are no objection.
+constexpr std::size_t kManyPorts = 8;
 /// 5 random ports of 64,512 lie within 2048 in 5 · (2048 / 64512)^4, 5 of a million cases.
 constexpr std::size_t kMinBlock = 5;
 /// A burst of a sequence spans less: 16 mappings of our own and as many of others between them, 256 apart.
@@ -76,8 +78,14 @@ std::int32_t span_of(const Ports& ports) {
     return high - low;
 }
 
-/// The step of the sequence in these ports, signed; nothing if they are none.
-std::optional<std::int32_t> sequence(const Ports& ports) {
+struct Sequence {
+    std::int32_t step = 0;
+    bool up = true;
+};
+
+/// In order of time: ports that go one way. Thin ones (much other traffic) must be in order, because a block of random
+/// ports is as wide.
+std::optional<Sequence> ordered(const Ports& ports) {
     if (ports.size() < kMinTrend) {
         return std::nullopt;
     }
@@ -92,17 +100,45 @@ std::optional<std::int32_t> sequence(const Ports& ports) {
     if (step == 0 || span > kMaxBurstSpan) {
         return std::nullopt;
     }
-    // Dense ports are a sequence even if packets overtook each other; thin ones (much other traffic) must be in order,
-    // because a block of random ports looks the same otherwise.
     const auto mean = static_cast<double>(span) / static_cast<double>(step) / static_cast<double>(differences.size());
     const auto wrong = static_cast<double>(trend.wrong) / static_cast<double>(pairs(ports.size()));
-    const bool few = ports.size() < 8;
-    const bool in_order = few ? trend.wrong == 0 && mean < 8 : wrong <= 0.12;
-    const bool dense = mean < 3 && wrong <= 0.3;
-    if (!in_order && !dense) {
+    const bool in_order = ports.size() < kManyPorts ? trend.wrong == 0 && mean < 4 : wrong <= 0.12;
+    return in_order ? std::optional{Sequence{.step = step, .up = trend.up}} : std::nullopt;
+}
+
+/// Whatever the order, packets may have overtaken each other or been sent again: most ports lie side by side, so close
+/// that no block of random ports would look like it. `in_time` tells the direction.
+std::optional<Sequence> dense(Ports ports, const Ports& in_time) {
+    if (ports.size() < kMinTrend) {
         return std::nullopt;
     }
-    return trend.up ? step : -step;
+    const auto step = common_step(sorted_differences(ports));
+    if (step == 0) {
+        return std::nullopt;
+    }
+    const auto rising = inversions(in_time, 0, true);
+    const auto falling = inversions(in_time, 0, false);
+    const bool up = rising <= falling;
+    std::ranges::sort(ports);
+    // 5 random ports of a block of 256 lie this close together, and so well in order, in 1 of 10,000 cases.
+    const bool in_order = std::min(rising, falling) <= (in_time.size() >= kMinTrend ? 1U : 0U);
+    const auto steps_in_all = (ports.back() - ports.front()) / step;
+    if (ports.size() < kManyPorts && in_order && steps_in_all <= 5 * static_cast<std::int32_t>(ports.size())) {
+        return Sequence{.step = step, .up = up};
+    }
+    std::size_t first = 0;
+    for (std::size_t i = 1; i <= ports.size(); ++i) {
+        if (i < ports.size() && ports[i] - ports[i - 1] <= 4 * step) {
+            continue;
+        }
+        const auto count = i - first;
+        const auto steps = (ports[i - 1] - ports[first]) / step;
+        if (count >= kMinTrend && count * 10 >= ports.size() * 6 && steps <= 2 * static_cast<std::int32_t>(count - 1)) {
+            return Sequence{.step = step, .up = up};
+        }
+        first = i;
+    }
+    return std::nullopt;
 }
 
 /// Later samples, apart from each other in time, go on in the same direction; a block of random ports does not.
@@ -111,7 +147,9 @@ bool goes_on(std::span<const PortSample> later, std::int32_t step) {
     std::size_t against = 0;
     for (std::size_t i = 1; i < later.size(); ++i) {
         const auto moved = static_cast<std::int32_t>(later[i].external.port) - later[i - 1].external.port;
-        ++((moved > 0) == (step > 0) ? with : against);
+        if (later[i].sent_at - later[i - 1].sent_at >= kBurst) {
+            ++((moved > 0) == (step > 0) ? with : against);
+        }
     }
     return with + against < 4 || with * 10 >= (with + against) * 6;
 }
@@ -137,22 +175,35 @@ bool preserving(std::span<const PortSample> samples) {
     return kept >= 2 && static_cast<std::size_t>(kept) * 3 >= samples.size();
 }
 
+/// The signed step of the sequence; nothing if there is none.
 std::optional<std::int32_t> sequence(std::span<const PortSample> samples) {
-    std::vector<PortSample> exact;
-    std::ranges::copy_if(samples, std::back_inserter(exact), &PortSample::exact);
-    if (exact.empty()) {
+    if (samples.empty()) {
         return std::nullopt;
     }
-    const auto end = std::ranges::find_if(
-        exact, [&](const PortSample& sample) { return sample.sent_at > exact.front().sent_at + kBurst; });
+    const auto begun = samples.front().sent_at;
     Ports burst;
-    std::ranges::transform(exact.begin(), end, std::back_inserter(burst),
-                           [](const PortSample& sample) { return std::int32_t{sample.external.port}; });
-    auto step = sequence(burst);
-    if (step && !goes_on({end, exact.end()}, *step)) {
+    Ports exact;
+    std::vector<PortSample> later;
+    for (const auto& sample : samples) {
+        const bool in_burst = sample.sent_at <= begun + kBurst;
+        if (in_burst) {
+            burst.push_back(sample.external.port);
+        }
+        if (in_burst && sample.exact) {
+            exact.push_back(sample.external.port);
+        } else if (sample.exact) {
+            later.push_back(sample);
+        }
+    }
+    auto found = ordered(exact);
+    if (!found) {
+        found = dense(burst, exact);
+    }
+    if (!found) {
         return std::nullopt;
     }
-    return step;
+    const auto step = found->up ? found->step : -found->step;
+    return goes_on(later, step) ? std::optional{step} : std::nullopt;
 }
 
 }  // namespace
@@ -198,7 +249,7 @@ AllocationVerdict judge_allocation(std::span<const PortSample> samples) {
         return {.kind = PortAllocation::preserving};
     }
     const auto group = of_one_address(samples);
-    if (const auto step = sequence(std::span{group})) {
+    if (const auto step = sequence(group)) {
         return {.kind = PortAllocation::sequential, .delta = step};
     }
     if (group.size() < kMinTrend) {

@@ -44,13 +44,12 @@ void Measurement::refresh_udp() {
         udp.reflexive = samples_.front().external;
     }
     if (udp.delta) {
-        // A hairpin packet may have made a mapping that no answer shows.
-        const auto since = hairpin_.settled_since(wire_);
-        const auto counted =
-            std::ranges::find_if(samples_, [&](const PortSample& sample) { return !since || sample.sent_at > *since; });
-        auto own = tcp_.samples(wire_);
-        own.insert(own.end(), samples_.begin(), samples_.end());
-        udp.rate = mapping_rate({counted, samples_.end()}, own, *udp.delta, Sampler::kInterval / 2);
+        const auto own = own_mappings();
+        // A hairpin packet takes a port of its own where each destination has one, and none where it is not forwarded.
+        const bool unseen = udp.mapping != NatBehavior::endpoint_independent && hairpin_.verdict(wire_) != true;
+        const auto disturbances = unseen ? hairpin_.begun(wire_) : std::vector<TimePoint>{};
+        udp.rate = mapping_rate({.marks = samples_, .own = own, .disturbances = disturbances}, *udp.delta,
+                                Sampler::kInterval / 2);
     }
     if (udp.mapping != NatBehavior::none) {
         udp.hairpin = hairpin_.verdict(wire_);
@@ -58,6 +57,18 @@ void Measurement::refresh_udp() {
     if (ttl_measurable(udp.filtering)) {
         udp.opening_ttl = ttl_.verdict(wire_);
     }
+}
+
+std::vector<PortSample> Measurement::own_mappings() const {
+    auto own = tcp_.samples(wire_);
+    own.insert(own.end(), samples_.begin(), samples_.end());
+    // What came back in by a hairpin shows the port that it went out by.
+    for (const auto& exchange : wire_.exchanges()) {
+        if (exchange.question.looped && exchange.answered()) {
+            own.push_back({.external = exchange.answer->reflexive, .sent_at = exchange.tries.front().at});
+        }
+    }
+    return own;
 }
 
 void Measurement::refresh_v6() {

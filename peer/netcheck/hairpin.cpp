@@ -37,16 +37,14 @@ std::optional<bool> HairpinProbe::verdict(const Wire& wire) const {
     return silent ? std::optional{false} : std::nullopt;
 }
 
-std::optional<TimePoint> HairpinProbe::settled_since(const Wire& wire) const {
-    std::optional<TimePoint> since;
+std::vector<TimePoint> HairpinProbe::begun(const Wire& wire) const {
+    std::vector<TimePoint> times;
     for (const auto id : sent_) {
-        const auto& exchange = wire.at(id);
-        if (exchange.tries.empty()) {
-            return std::nullopt;
+        if (!wire.at(id).tries.empty()) {
+            times.push_back(wire.at(id).tries.front().at);
         }
-        since = std::max(since.value_or(exchange.tries.front().at), exchange.tries.front().at);
     }
-    return since;
+    return times;
 }
 
 }  // namespace pinhole::netcheck

@@ -8,7 +8,7 @@ namespace pinhole::netcheck {
 
 class HairpinProbe {
   public:
-    static constexpr int kRounds = 5;
+    static constexpr int kRounds = 6;
     static constexpr Duration kInterval = 120ms;
 
     void advance(Wire& wire, const MappingProbe& mapping, TimePoint now);
@@ -16,8 +16,8 @@ class HairpinProbe {
     /// Nothing more can come of it, also because it never began.
     [[nodiscard]] bool done(const Wire& wire) const;
     [[nodiscard]] std::optional<bool> verdict(const Wire& wire) const;
-    /// From when on it takes no new mappings.
-    [[nodiscard]] std::optional<TimePoint> settled_since(const Wire& wire) const;
+    /// When the first packets went out.
+    [[nodiscard]] std::vector<TimePoint> begun(const Wire& wire) const;
 
   private:
     std::vector<ExchangeId> sent_;

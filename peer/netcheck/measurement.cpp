@@ -182,8 +182,12 @@ bool Measurement::finished(TimePoint now) const {
 void Measurement::announce(TimePoint now) {
     const bool done = finished(now);
     cut_short_ = !done && now >= started_ + kBudget;
-    refresh(now);
-    if (!first_reported_ && (known_enough(now) || done)) {
+    const bool first = !first_reported_ && (known_enough(now) || done || cut_short_);
+    if (first || done || cut_short_ || reported_version_ != wire_.version()) {
+        reported_version_ = wire_.version();
+        refresh(now);
+    }
+    if (first) {
         first_reported_ = true;
         events_.emplace_back(FirstReport{});
     }

@@ -50,6 +50,7 @@ class Measurement {
     void refresh(TimePoint now);
     void refresh_udp();
     void refresh_v6();
+    [[nodiscard]] std::vector<PortSample> own_mappings() const;
     [[nodiscard]] std::vector<std::string> notes() const;
     void note_servers(std::vector<std::string>& notes) const;
     void note_filtering(std::vector<std::string>& notes) const;
@@ -78,6 +79,7 @@ class Measurement {
     /// The budget ended it.
     bool cut_short_ = false;
     std::optional<std::uint64_t> judged_version_;
+    std::optional<std::uint64_t> reported_version_;
 };
 
 }  // namespace pinhole::netcheck

@@ -30,14 +30,14 @@ using SocketId = StrongId<struct NetcheckSocketTag>;
 /// `second_port` is for servers with one address whose other port is known otherwise (Welcome).
 struct StunServer {
     net::Endpoint endpoint;
-    std::optional<std::uint16_t> second_port;
+    std::optional<std::uint16_t> second_port{};
 };
 
 struct Config {
     /// At most one a family is used; the first of each counts.
-    std::vector<StunServer> servers;
+    std::vector<StunServer> servers{};
     /// Addresses of this machine, to tell a NAT from none.
-    std::vector<net::Address> local;
+    std::vector<net::Address> local{};
     /// Profile TCP as well (STUN over TCP).
     bool tcp = true;
     /// Measure how long an idle UDP mapping lives, up to this long. Zero: not at all.
@@ -57,7 +57,7 @@ struct OpenUdp {
 struct OpenTcp {
     SocketId socket;
     net::Endpoint remote;
-    std::optional<SocketId> same_port_as;
+    std::optional<SocketId> same_port_as{};
 };
 
 /// Over UDP one datagram, with this TTL if there is one; over TCP bytes of the stream (`to` is its remote).
@@ -65,7 +65,7 @@ struct Send {
     SocketId socket;
     net::Endpoint to;
     Bytes payload;
-    std::optional<std::uint8_t> ttl;
+    std::optional<std::uint8_t> ttl{};
 };
 
 struct Close {

@@ -18,8 +18,8 @@ class OpeningTtlProbe {
     /// 1 never leaves our first router. More than 8 would come near to the NAT of the peer.
     static constexpr std::uint8_t kSmallest = 2;
     static constexpr std::uint8_t kLargest = 8;
-    static constexpr int kTries = 6;
-    static constexpr Duration kInterval = 120ms;
+    static constexpr int kTries = 8;
+    static constexpr Duration kInterval = 100ms;
 
     /// `fresh`: sockets that never sent to the other endpoint, one a TTL.
     void start(Wire& wire, const Target& target, std::span<const SocketId> fresh, TimePoint now);

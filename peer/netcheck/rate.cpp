@@ -20,23 +20,21 @@ std::optional<std::int64_t> others(std::span<const PortSample> own, const PortSa
     }
     const auto ours = std::ranges::count_if(own, [&](const PortSample& sample) {
         const auto at = position(sample);
-        return at > 0 && at <= moved && at % step == 0 && sample.sent_at >= from.sent_at - kMinRateTime &&
-               sample.sent_at <= to.sent_at;
+        return at > 0 && at <= moved && at % step == 0;
     });
     return std::max<std::int64_t>(moved / step - ours, 0);
 }
 
 }  // namespace
 
-std::optional<double> mapping_rate(std::span<const PortSample> marks, std::span<const PortSample> own,
-                                   std::int32_t delta, Duration apart) {
+std::optional<double> mapping_rate(const RateEvidence& evidence, std::int32_t delta, Duration apart) {
     if (delta == 0) {
         return std::nullopt;
     }
     std::int64_t count = 0;
     Duration time{};
     const PortSample* last = nullptr;
-    for (const auto& sample : marks) {
+    for (const auto& sample : evidence.marks) {
         if (!sample.exact) {
             continue;
         }
@@ -47,7 +45,9 @@ std::optional<double> mapping_rate(std::span<const PortSample> marks, std::span<
         if (sample.sent_at - last->sent_at < apart) {
             continue;
         }
-        if (const auto made = others(own, *last, sample, delta)) {
+        const bool disturbed = std::ranges::any_of(
+            evidence.disturbances, [&](TimePoint at) { return last->sent_at <= at && at <= sample.sent_at; });
+        if (const auto made = others(evidence.own, *last, sample, delta); made && !disturbed) {
             count += *made;
             time += sample.sent_at - last->sent_at;
         }

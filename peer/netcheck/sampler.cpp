@@ -6,6 +6,14 @@
 
 namespace pinhole::netcheck {
 
+namespace {
+
+/// A flow's first questions follow each other this closely; the answer to one that came later says nothing of when the
+/// flow was made.
+constexpr Duration kSameMoment = 10ms;
+
+}  // namespace
+
 std::vector<PortSample> collect_samples(const Wire& wire, Transport transport, net::Family family) {
     // A flow is made by the first packet of any question, whichever of them was answered.
     std::map<std::pair<SocketId, net::Endpoint>, TimePoint> made;
@@ -26,10 +34,11 @@ std::vector<PortSample> collect_samples(const Wire& wire, Transport transport, n
     std::map<std::pair<SocketId, net::Endpoint>, std::size_t> seen;
     for (const auto* exchange : answered) {
         const auto& question = exchange->question;
+        const auto begun = made.at({question.socket, question.to});
         const PortSample sample{.external = exchange->answer->reflexive,
                                 .local_port = wire.local(question.socket).port,
-                                .sent_at = made.at({question.socket, question.to}),
-                                .exact = exchange->first_answered};
+                                .sent_at = begun,
+                                .exact = exchange->first_answered && exchange->tries.front().at - begun <= kSameMoment};
         const auto [at, fresh] = seen.try_emplace({question.socket, sample.external}, samples.size());
         if (fresh) {
             samples.push_back(sample);

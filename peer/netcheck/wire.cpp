@@ -4,7 +4,6 @@
 #include "common/stun/integrity.hpp"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 namespace pinhole::netcheck {
@@ -35,10 +34,7 @@ Bytes request(const Question& question, const stun::TransactionId& id) {
         message.change_request(question.change);
     }
     if (const auto port = question.response_port) {
-        // RFC 5780 §7.5: the port and two bytes of padding.
-        const std::array value{static_cast<std::uint8_t>(*port >> 8), static_cast<std::uint8_t>(*port & 0xff),
-                               std::uint8_t{0}, std::uint8_t{0}};
-        message.attribute(stun::AttributeType{kResponsePort}, value);
+        message.response_port(*port);
     }
     return message.fingerprint().finish();
 }
@@ -201,23 +197,25 @@ void Wire::take(SocketId socket, const net::Endpoint& from, ByteView bytes, Time
         return;
     }
     for (auto& exchange : exchanges_) {
-        if (exchange.question.listener.value_or(exchange.question.socket) != socket) {
+        if (exchange.question.socket != socket && exchange.question.listener != socket) {
             continue;
         }
         const auto found = std::ranges::find(exchange.tries, message->transaction_id(), &Exchange::Try::id);
         if (found != exchange.tries.end()) {
-            settle(exchange, static_cast<std::size_t>(found - exchange.tries.begin()), *message, from, now);
+            settle(exchange, static_cast<std::size_t>(found - exchange.tries.begin()), *message,
+                   {.socket = socket, .from = from, .now = now});
             return;
         }
     }
 }
 
-void Wire::settle(Exchange& exchange, std::size_t attempt, const stun::MessageView& message, const net::Endpoint& from,
-                  TimePoint now) {
+void Wire::settle(Exchange& exchange, std::size_t attempt, const stun::MessageView& message, const Arrival& arrival) {
     const auto& question = exchange.question;
     const auto kind = message.message_class();
+    const auto& from = arrival.from;
+    const bool at_listener = arrival.socket == question.listener.value_or(question.socket);
     if (question.looped) {
-        if (kind == stun::MessageClass::request && !exchange.answered()) {
+        if (kind == stun::MessageClass::request && at_listener && !exchange.answered()) {
             exchange.state = State::answered;
             exchange.answer = Answer{.reflexive = from, .source = from, .other = {}};
             ++version_;
@@ -227,7 +225,9 @@ void Wire::settle(Exchange& exchange, std::size_t attempt, const stun::MessageVi
     if (!changes(question) && from != question.to) {
         return;
     }
-    if (kind == stun::MessageClass::error && !exchange.done()) {
+    // An error comes back to who asked; so does the answer of a server that ignores where it was to go.
+    if ((kind == stun::MessageClass::error || (kind == stun::MessageClass::success && !at_listener)) &&
+        !exchange.done()) {
         exchange.state = State::refused;
         ++version_;
     }
@@ -235,7 +235,7 @@ void Wire::settle(Exchange& exchange, std::size_t attempt, const stun::MessageVi
     if (!reflexive) {
         reflexive = message.mapped_address();
     }
-    if (kind != stun::MessageClass::success || !reflexive ||
+    if (kind != stun::MessageClass::success || !at_listener || !reflexive ||
         !plausible(plain(*reflexive), question.to.address.family())) {
         return;
     }
@@ -244,7 +244,7 @@ void Wire::settle(Exchange& exchange, std::size_t attempt, const stun::MessageVi
     if (exchange.answered()) {
         return;
     }
-    const auto round_trip = now - exchange.tries[attempt].at;
+    const auto round_trip = arrival.now - exchange.tries[attempt].at;
     auto& best = sockets_[question.socket.value].transport == Transport::udp ? udp_rtt_ : tcp_rtt_;
     best = best ? std::min(*best, round_trip) : round_trip;
     auto other = message.other_address();

@@ -24,10 +24,8 @@ inline constexpr Duration kMaxRto = 500ms;
 /// How long the last try waits: 3 round trips, within these bounds.
 inline constexpr Duration kMinLinger = 300ms;
 inline constexpr Duration kMaxLinger = 1500ms;
-/// RFC 5780 §7.5.
-inline constexpr std::uint16_t kResponsePort = 0x0027;
-/// At 10 % loss in each direction of a two-link path two thirds of the tries succeed: 8 fail in 2 of 10,000 cases.
-inline constexpr int kTries = 8;
+/// At 10 % loss in each direction of a two-link path two thirds of the tries succeed: 10 fail in 3 of 100,000 cases.
+inline constexpr int kTries = 10;
 
 enum class Transport : std::uint8_t { udp, tcp };
 
@@ -152,13 +150,18 @@ class Wire {
         Bytes stream{};
     };
 
+    struct Arrival {
+        SocketId socket;
+        net::Endpoint from;
+        TimePoint now;
+    };
+
     SocketId add(Socket socket);
     [[nodiscard]] Socket* live(SocketId socket);
     void fail_exchanges(SocketId socket);
     void read_stream(SocketId socket, ByteView bytes, TimePoint now);
     void take(SocketId socket, const net::Endpoint& from, ByteView message, TimePoint now);
-    void settle(Exchange& exchange, std::size_t attempt, const stun::MessageView& message, const net::Endpoint& from,
-                TimePoint now);
+    void settle(Exchange& exchange, std::size_t attempt, const stun::MessageView& message, const Arrival& arrival);
     [[nodiscard]] bool sendable(const Exchange& exchange) const;
     [[nodiscard]] Exchange* next_due(TimePoint now);
     void send(Exchange& exchange, TimePoint now);
