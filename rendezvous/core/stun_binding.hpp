@@ -2,7 +2,7 @@
 // and there also clients of RFC 3489, which send no magic cookie. Pure: no limits, no state, no sockets.
 //
 // An answer is as small as its kind allows: no SOFTWARE, no reason phrases, FINGERPRINT only if the request had one.
-// It goes where the request came from; RESPONSE-PORT changes the port alone, and RESPONSE-ADDRESS (RFC 3489 §11.2.3),
+// It goes where the request came from; RESPONSE-PORT changes the port alone, and RESPONSE-ADDRESS (RFC 3489 §11.2.2),
 // which would let anybody aim answers at anybody, is refused like PADDING, which would make them large.
 #pragma once
 
