@@ -1,0 +1,74 @@
+#include "tests/sim/connect_world.hpp"
+
+#include "peer/session/errors.hpp"
+
+#include <utility>
+
+namespace pinhole::sim {
+
+namespace {
+
+/// The patience of ICE is 10 s from the start, so that everything is decided well before.
+constexpr Duration kDecided = 60s;
+
+bool says_no_path(const PeerProgram& peer) {
+    const auto* ended = peer.last<session::Ended>();
+    return ended != nullptr && ended->error.code == make_error_code(session::Errc::no_path);
+}
+
+std::string describe(const char* who, const PeerProgram& peer) {
+    const auto* ended = peer.last<session::Ended>();
+    return std::string{who} + (peer.connected_at() ? " connected" : " not connected") +
+           (peer.exchanged() ? ", has all bytes" : "") + (peer.corrupted() ? ", has wrong bytes" : "") +
+           (ended != nullptr ? ", ended: " + ended->error.message() : "") + "; ";
+}
+
+}  // namespace
+
+ConnectWorld::ConnectWorld(lab::Topology topology, std::uint64_t seed, std::uint64_t bytes)
+    : world(std::move(topology), seed),
+      server(world, "server"),
+      alice(world, "alice", {.server = server.endpoint(), .bytes = bytes}),
+      bob(world, "bob", {.server = server.endpoint(), .bytes = bytes}) {}
+
+bool ConnectWorld::log_in() {
+    alice.start();
+    bob.start();
+    return world.run([&] { return alice.online() && bob.online(); }, 20s);
+}
+
+Verdict ConnectWorld::connect() {
+    const auto called = world.now();
+    alice.call(bob.id());
+    world.run([&] { return (alice.exchanged() && bob.exchanged()) || (alice.ended() && bob.ended()); }, kDecided);
+    return judge(called);
+}
+
+bool ConnectWorld::finish(Duration limit) {
+    return world.run([&] { return alice.exchanged() && bob.exchanged(); }, limit);
+}
+
+Verdict ConnectWorld::judge(TimePoint called) const {
+    Verdict verdict;
+    if (alice.exchanged() && bob.exchanged() && !alice.corrupted() && !bob.corrupted()) {
+        verdict.outcome = Outcome::direct;
+        verdict.strategy = alice.last<session::PathInUse>()->strategy;
+        verdict.remote = alice.last<session::PathInUse>()->addresses.remote;
+        verdict.took = std::max(*alice.connected_at(), *bob.connected_at()) - called;
+    } else if (says_no_path(alice) && says_no_path(bob) && !alice.connected_at() && !bob.connected_at()) {
+        verdict.outcome = Outcome::no_path;
+    } else {
+        verdict.why = describe("alice", alice) + describe("bob", bob);
+    }
+    return verdict;
+}
+
+lab::LinkConfig access_line(Rng& rng, double loss) {
+    lab::LinkConfig link;
+    link.delay = 1ms * static_cast<int>(10 + rng.below(31));
+    link.jitter = 1ms * static_cast<int>(rng.below(6));
+    link.loss = loss;
+    return link;
+}
+
+}  // namespace pinhole::sim

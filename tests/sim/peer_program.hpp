@@ -1,0 +1,111 @@
+// `pinhole` in the simulator: signaling, gathering, ICE and transport of one peer, the real cores on one UDP socket and
+// one TCP connection. Does what peer/shell's Node does, one call at a time, with an application that sends and checks.
+#pragma once
+
+#include "peer/ice/gatherer.hpp"
+#include "peer/session/session.hpp"
+#include "peer/session/signaling_client.hpp"
+#include "tests/sim/application.hpp"
+#include "tests/sim/world.hpp"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace pinhole::sim {
+
+struct PeerOptions {
+    net::Endpoint server;
+    Duration path_patience = 10s;
+    /// The caller opens one stream of so many bytes when connected; the callee sends as many back over it.
+    std::uint64_t bytes = 20'000;
+};
+
+class PeerProgram final : public Program {
+  public:
+    PeerProgram(World& world, std::string_view host, const PeerOptions& options);
+
+    /// Opens the socket and connects to the server.
+    void start();
+    void call(const crypto::PeerId& peer);
+    /// Says goodbye to the other side.
+    void hang_up(session::Goodbye goodbye = session::Goodbye::done);
+
+    [[nodiscard]] const crypto::PeerId& id() const { return identity_.id(); }
+
+    [[nodiscard]] bool online() const { return signaling_.online(); }
+
+    [[nodiscard]] bool connected() const { return application_ != nullptr; }
+
+    /// All bytes of both directions arrived whole.
+    [[nodiscard]] bool exchanged() const;
+    [[nodiscard]] bool corrupted() const;
+
+    [[nodiscard]] bool ended() const { return last<session::Ended>() != nullptr; }
+
+    [[nodiscard]] session::Session* session() { return session_.get(); }
+
+    [[nodiscard]] const std::vector<session::Event>& events() const { return events_; }
+
+    [[nodiscard]] net::Endpoint local() const;
+
+    template <class E>
+    [[nodiscard]] const E* last() const {
+        for (auto it = events_.rbegin(); it != events_.rend(); ++it) {
+            if (const auto* event = std::get_if<E>(&*it)) {
+                return event;
+            }
+        }
+        return nullptr;
+    }
+
+    /// When the first authenticated packets had been seen from the other side.
+    [[nodiscard]] std::optional<TimePoint> connected_at() const { return connected_at_; }
+
+    /// Bytes to send from now on over the stream that is open; for transfers that last.
+    void send_more(std::uint64_t bytes);
+
+    [[nodiscard]] std::optional<TimePoint> next_timeout() const override;
+    void handle_timeout(TimePoint now) override;
+
+  private:
+    void connect_to_server();
+    void gather();
+    void drain_gatherer();
+    void learn(const ice::Reflexive& answer);
+    void drain_signaling();
+    void handle_message(const signaling::ToPeer& message);
+    void handle_incoming(const signaling::Incoming& incoming);
+    void handle_datagram(const net::Received& datagram);
+    void begin(const crypto::PeerId& remote, signaling::CallId call);
+    void begin_candidates();
+    void drain();
+    void handle_event(const session::Event& event);
+    void send_packets();
+    [[nodiscard]] std::vector<net::Candidate> candidates() const;
+    [[nodiscard]] WallTime wall() const;
+
+    World& world_;
+    Host& host_;
+    PeerOptions options_;
+    SeededRng rng_;
+    crypto::Identity identity_;
+    session::SignalingClient signaling_;
+    std::optional<TcpId> tcp_;
+    std::uint16_t port_ = 0;
+    ice::Gatherer gatherer_;
+    bool gathering_ = false;
+    std::optional<TimePoint> gathered_at_;
+    std::map<net::Endpoint, net::Candidate> reflexives_;  ///< by base
+    session::ReplayGuard replay_guard_;
+    std::unique_ptr<session::Session> session_;
+    std::unique_ptr<Application> application_;
+    bool caller_ = false;
+    bool draining_ = false;
+    std::vector<session::Event> events_;
+    std::optional<TimePoint> connected_at_;
+    Bytes buffer_;
+};
+
+}  // namespace pinhole::sim
