@@ -1,6 +1,7 @@
 """The table that pinhole-lab prints, and its summary."""
 
 import collections
+import statistics
 
 _HEAD = ("scenario", "engine", "result", "connect", "path", "data", "time")
 
@@ -43,7 +44,7 @@ def summary(runs, found, seconds):
     setups = [run.result["setup_ms"] for run in runs if run.result.get("setup_ms")]
     return {"event": "summary", "held": count["held"], "failed": count["failed"],
             "not_expressible": count["not expressible"], "disagreements": found,
-            "setup_ms": {"median": sorted(setups)[len(setups) // 2], "max": max(setups)} if setups else None,
+            "setup_ms": {"median": round(statistics.median(setups)), "max": max(setups)} if setups else None,
             "seconds": round(seconds, 2)}
 
 
