@@ -1,0 +1,80 @@
+// What the server has planned for one side of two peers: which strategies, when, with what numbers. A value that
+// crosses the signaling. Which path works is not decided here: every step only makes packets cross that ICE then
+// judges.
+#pragma once
+
+#include "common/base/time.hpp"
+#include "common/net/endpoint.hpp"
+#include "common/net/net_report.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace pinhole::net {
+
+/// The strategies by the names of the command line's contract.
+enum class Strategy : std::uint8_t { host = 1, reverse, udp, predict, birthday };
+
+enum class PunchAct : std::uint8_t {
+    /// ICE checks between the candidates of both sides; needs nothing further.
+    check = 1,
+    /// Opens `sockets` fresh sockets and sends a probe from each to `target`, so that each has a mapping that lets
+    /// `target` in; repeats every kOpenRepeat until the budget is over.
+    open,
+    /// Sends a probe from the main socket to `target`'s address at ports of `ranges`, one each kScanInterval.
+    scan,
+};
+
+/// Bounds of what one side may be asked to do: whatever a server says, a peer does no more (connectivity research
+/// §4.1).
+inline constexpr std::uint16_t kMaxPunchSockets = 256;
+inline constexpr std::uint16_t kMaxScanProbes = 2048;
+inline constexpr Duration kScanInterval = 1ms;
+inline constexpr Duration kOpenRepeat = 5s;
+inline constexpr std::size_t kMaxPunchSteps = 16;
+inline constexpr std::size_t kMaxScanRanges = 8;
+/// Bytes of a probe's UDP payload at most.
+inline constexpr std::size_t kMaxProbeSize = 64;
+
+struct PunchStep {
+    Strategy strategy = Strategy::udp;
+    PunchAct act = PunchAct::check;
+    /// After Go's instant.
+    Duration start{};
+    /// After `start`: then its sockets that heard nothing are closed.
+    Duration budget = 5s;
+    /// Of open.
+    std::uint16_t sockets = 0;
+    /// Of open: fresh sockets ask the server's STUN before and after the burst, and the ports it saw are reported
+    /// (signaling::PunchSamples), so that the server knows the interval that holds the burst's ports.
+    bool sample = false;
+    /// Of open: TTL of the first probe of each socket, so that it opens our NATs and does not reach the other side's;
+    /// 0 is an ordinary one.
+    std::uint8_t first_ttl = 0;
+    /// Of open: the other side's endpoint. Of scan: its address, port 0. Always one that the server itself saw the
+    /// other peer come from.
+    Endpoint target;
+    /// Of scan; empty: wait for signaling::PunchScan of this step.
+    std::vector<PortRange> ranges;
+    /// Of scan: at most so many ports.
+    std::uint16_t probes = 0;
+    /// Of scan: ports in random order, each once; otherwise ascending and each range twice.
+    bool shuffled = false;
+
+    friend bool operator==(const PunchStep&, const PunchStep&) = default;
+};
+
+struct PunchPlan {
+    /// For people: "same NAT", "one side is public", "two NATs", "UDP is blocked at one side".
+    std::string topology;
+    std::vector<PunchStep> steps;
+
+    friend bool operator==(const PunchPlan&, const PunchPlan&) = default;
+};
+
+[[nodiscard]] const char* name(Strategy strategy);
+/// The names of its strategies, each once, in order.
+[[nodiscard]] std::vector<std::string> strategy_names(const PunchPlan& plan);
+
+}  // namespace pinhole::net
