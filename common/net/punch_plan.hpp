@@ -34,6 +34,10 @@ inline constexpr Duration kScanInterval = 1ms;
 inline constexpr Duration kOpenRepeat = 5s;
 inline constexpr std::size_t kMaxPunchSteps = 16;
 inline constexpr std::size_t kMaxScanRanges = 8;
+inline constexpr Duration kMaxPunchStart = 10s;
+inline constexpr Duration kMaxPunchBudget = 15s;
+/// Ports that one sampling reports, before the burst and after it each.
+inline constexpr std::size_t kMaxPunchSamples = 16;
 /// Bytes of a probe's UDP payload at most.
 inline constexpr std::size_t kMaxProbeSize = 64;
 
@@ -52,11 +56,13 @@ struct PunchStep {
     /// Of open: TTL of the first probe of each socket, so that it opens our NATs and does not reach the other side's;
     /// 0 is an ordinary one.
     std::uint8_t first_ttl = 0;
-    /// Of open: the other side's endpoint. Of scan: its address, port 0. Always one that the server itself saw the
-    /// other peer come from.
-    Endpoint target;
-    /// Of scan; empty: wait for signaling::PunchScan of this step.
-    std::vector<PortRange> ranges;
+    /// Of open: the other side's endpoint; a server-reflexive candidate of it at this address is newer than this port.
+    /// Port 0: samples first (`before` only, `after` empty), then waits for signaling::PunchScan of this step, whose
+    /// only range is the one port that all sockets send to; a candidate is not looked at.
+    /// Of scan: its address, port 0. Always an address that the server itself saw the other peer come from.
+    Endpoint target{};
+    /// Of scan; empty: wait for signaling::PunchScan of this step. Later ones of the same step replace the ranges.
+    std::vector<PortRange> ranges{};
     /// Of scan: at most so many ports.
     std::uint16_t probes = 0;
     /// Of scan: ports in random order, each once; otherwise ascending and each range twice.

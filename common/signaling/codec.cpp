@@ -1,9 +1,10 @@
 #include "common/signaling/codec.hpp"
 
-#include "common/base/encoding.hpp"
 #include "common/base/limits.hpp"
 #include "common/signaling/endpoint_codec.hpp"
+#include "common/signaling/punch_codec.hpp"
 #include "common/signaling/report_codec.hpp"
+#include "common/signaling/text.hpp"
 #include "rendezvous.pb.h"
 
 #include <algorithm>
@@ -19,10 +20,7 @@ namespace pb = rendezvous::v1;
 template <class T>
 using Repeated = google::protobuf::RepeatedPtrField<T>;
 
-constexpr std::size_t kMaxText = 64;
-constexpr int kMaxSteps = 32;
 constexpr std::size_t kMaxFoundation = 32;
-constexpr std::uint32_t kMaxDelayUs = 10'000'000;
 constexpr std::uint32_t kMaxPort = 65535;
 
 std::unexpected<Error> malformed(const char* what) {
@@ -116,14 +114,20 @@ void put(const Answered& from, pb::ToPeer& to) {
     put(from.candidates, *body.mutable_candidates());
 }
 
+void put(const PunchSamples& from, pb::ToServer& to) {
+    put_samples(from, *to.mutable_punch_samples());
+}
+
+void put(const PunchOutcome& from, pb::ToServer& to) {
+    put_outcome(from, *to.mutable_punch_outcome());
+}
+
 void put(const Go& from, pb::ToPeer& to) {
-    auto& body = *to.mutable_go();
-    body.set_call(from.call.value);
-    body.set_delay_us(from.delay_us);
-    body.set_topology(from.topology);
-    for (const auto& step : from.steps) {
-        body.add_steps(step);
-    }
+    put_go(from, *to.mutable_go());
+}
+
+void put(const PunchScan& from, pb::ToPeer& to) {
+    put_scan(from, *to.mutable_punch_scan());
 }
 
 Bytes encode(const google::protobuf::MessageLite& message) {
@@ -133,11 +137,6 @@ Bytes encode(const google::protobuf::MessageLite& message) {
 }
 
 // --- Protobuf to values ---
-
-// `printable` changes control characters and malformed UTF-8: what it leaves as it is can be shown and logged.
-bool is_text(const std::string& text) {
-    return text.size() <= kMaxText && printable(text) == text;
-}
 
 // RFC 8839 §5.1: ice-char = ALPHA / DIGIT / "+" / "/".
 bool is_ice_char(char c) {
@@ -285,17 +284,20 @@ Result<Welcome> to_value(const pb::Welcome& from) {
     return value;
 }
 
+Result<PunchSamples> to_value(const pb::PunchSamples& from) {
+    return to_samples(from);
+}
+
+Result<PunchOutcome> to_value(const pb::PunchOutcome& from) {
+    return to_outcome(from);
+}
+
 Result<Go> to_value(const pb::Go& from) {
-    if (from.delay_us() > kMaxDelayUs || from.steps_size() > kMaxSteps) {
-        return too_large("go");
-    }
-    if (!is_text(from.topology()) || !std::ranges::all_of(from.steps(), is_text)) {
-        return malformed("go");
-    }
-    return Go{.call = {from.call()},
-              .delay_us = from.delay_us(),
-              .topology = from.topology(),
-              .steps = {from.steps().begin(), from.steps().end()}};
+    return to_go(from);
+}
+
+Result<PunchScan> to_value(const pb::PunchScan& from) {
+    return to_scan(from);
 }
 
 template <class Envelope>
@@ -379,6 +381,10 @@ Result<ToServer> parse_to_server(ByteView bytes) {
             return lift<ToServer>(in->answer());
         case pb::ToServer::kReport:
             return lift<ToServer>(in->report());
+        case pb::ToServer::kPunchSamples:
+            return lift<ToServer>(in->punch_samples());
+        case pb::ToServer::kPunchOutcome:
+            return lift<ToServer>(in->punch_outcome());
         case pb::ToServer::BODY_NOT_SET:
             break;
     }
@@ -407,6 +413,8 @@ Result<ToPeer> parse_to_peer(ByteView bytes) {
             return lift<ToPeer>(in->answered());
         case pb::ToPeer::kGo:
             return lift<ToPeer>(in->go());
+        case pb::ToPeer::kPunchScan:
+            return lift<ToPeer>(in->punch_scan());
         case pb::ToPeer::BODY_NOT_SET:
             break;
     }

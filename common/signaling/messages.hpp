@@ -8,6 +8,7 @@
 #include "common/crypto/keys.hpp"
 #include "common/net/candidate.hpp"
 #include "common/net/net_report.hpp"
+#include "common/net/punch_plan.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -80,6 +81,22 @@ struct Report {
     net::NetReport report;
 };
 
+/// External ports that fresh sockets of an `open` step got at the server's STUN: `before` the burst and `after` it.
+struct PunchSamples {
+    CallId call;
+    std::uint32_t step = 0;  ///< its index in this side's plan
+    net::Address external;
+    std::vector<std::uint16_t> before;  ///< at most net::kMaxPunchSamples, in the order of their making
+    std::vector<std::uint16_t> after;   ///< likewise
+};
+
+/// What became of the plan, for the server's statistics.
+struct PunchOutcome {
+    CallId call;
+    std::optional<net::Strategy> strategy;  ///< that found the direct path; nullopt: there is none
+    std::uint32_t elapsed_ms = 0;           ///< since Go's instant
+};
+
 // --- server to peer ---
 struct Welcome {
     /// Where the server sees this TCP connection come from.
@@ -103,16 +120,22 @@ struct Answered {
     std::vector<net::Candidate> candidates;
 };
 
-/// "Start checking so long after reading this": both sides start at one instant.
+/// "Start checking so long after reading this": both sides start at one instant. Each gets its own side of the plan.
 struct Go {
     CallId call;
     std::uint32_t delay_us = 0;
-    std::string topology;
-    std::vector<std::string> steps;
+    net::PunchPlan plan;
 };
 
-using ToServer = std::variant<Ping, Pong, Connect, Answer, Trickle, End, Report>;
-using ToPeer = std::variant<Welcome, Ping, Pong, Incoming, Answered, Trickle, Go, End>;
+/// The ports that a step of this side's plan was waiting for.
+struct PunchScan {
+    CallId call;
+    std::uint32_t step = 0;  ///< its index in this side's plan
+    std::vector<net::PortRange> ranges;
+};
+
+using ToServer = std::variant<Ping, Pong, Connect, Answer, Trickle, End, Report, PunchSamples, PunchOutcome>;
+using ToPeer = std::variant<Welcome, Ping, Pong, Incoming, Answered, Trickle, Go, PunchScan, End>;
 
 inline constexpr std::uint32_t kVersion = 1;
 

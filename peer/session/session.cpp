@@ -194,7 +194,7 @@ void Session::handle_signaling(const signaling::ToPeer& message, WallTime wall, 
         handle_trickle(*trickle, now);
     } else if (const auto* go = std::get_if<signaling::Go>(&message)) {
         if (state_ == State::waiting_go) {
-            events_.emplace_back(Planned{.topology = go->topology, .steps = go->steps});
+            events_.emplace_back(Planned{.topology = go->plan.topology, .steps = net::strategy_names(go->plan)});
             go_at_ = now + std::chrono::microseconds{go->delay_us};
             answer_deadline_.reset();
         }

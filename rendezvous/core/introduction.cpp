@@ -20,8 +20,8 @@ Introduction introduce(const Standing& caller, const Standing& callee) {
     const auto start = std::max(one_way(caller), one_way(callee));
     return {.caller_delay = start - one_way(caller),
             .callee_delay = start - one_way(callee),
-            .topology = caller.observed == callee.observed ? "same NAT" : "different networks",
-            .steps = {"host", "udp"}};
+            .plan = {.topology = caller.observed == callee.observed ? "same NAT" : "different networks",
+                     .steps = {{.strategy = net::Strategy::host}, {.strategy = net::Strategy::udp}}}};
 }
 
 }  // namespace pinhole::rendezvous

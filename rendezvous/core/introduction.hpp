@@ -3,10 +3,9 @@
 
 #include "common/base/time.hpp"
 #include "common/net/endpoint.hpp"
+#include "common/net/punch_plan.hpp"
 
 #include <optional>
-#include <string>
-#include <vector>
 
 namespace pinhole::rendezvous {
 
@@ -20,8 +19,7 @@ struct Standing {
 struct Introduction {
     Duration caller_delay{};
     Duration callee_delay{};
-    std::string topology;
-    std::vector<std::string> steps;
+    net::PunchPlan plan;
 };
 
 [[nodiscard]] Introduction introduce(const Standing& caller, const Standing& callee);

@@ -123,8 +123,7 @@ void Server::handle_answer(ConnectionId from, signaling::Answer answer, TimePoin
     const auto go = [&](const Side& side, Duration delay) {
         send(side.connection, signaling::Go{.call = side.call,
                                             .delay_us = microseconds(delay),
-                                            .topology = introduction.topology,
-                                            .steps = introduction.steps});
+                                            .plan = introduction.plan});
     };
     go(pair->caller, introduction.caller_delay);
     go(pair->callee, introduction.callee_delay);

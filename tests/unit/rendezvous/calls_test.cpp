@@ -308,8 +308,8 @@ TEST(Go, BothSidesStartAtOneInstant) {
 
     EXPECT_EQ(near.one<Go>().delay_us, 40'000U);
     EXPECT_EQ(far.one<Go>().delay_us, 0U);
-    EXPECT_EQ(near.one<Go>().topology, "different networks");
-    EXPECT_THAT(near.one<Go>().steps, testing::ElementsAre("host", "udp"));
+    EXPECT_EQ(near.one<Go>().plan.topology, "different networks");
+    EXPECT_THAT(net::strategy_names(near.one<Go>().plan), testing::ElementsAre("host", "udp"));
 }
 
 TEST(Go, OneObservedAddressMeansOneNat) {
@@ -320,7 +320,7 @@ TEST(Go, OneObservedAddressMeansOneNat) {
     world.pump();
     answer(bob, bob.one<Incoming>());
     world.pump();
-    EXPECT_EQ(alice.one<Go>().topology, "same NAT");
+    EXPECT_EQ(alice.one<Go>().plan.topology, "same NAT");
 }
 
 }  // namespace

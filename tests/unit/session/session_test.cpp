@@ -120,7 +120,10 @@ class World {
                 signaling::Answered{
                     .call = to.session->call_id(), .handshake = handshake, .candidates = answer->candidates},
                 to.wall, now);
-            const signaling::Go go{.call = to.session->call_id(), .delay_us = 0, .topology = "test", .steps = {"host"}};
+            const signaling::Go go{
+                .call = to.session->call_id(),
+                .delay_us = 0,
+                .plan = {.topology = "test", .steps = {net::PunchStep{.strategy = net::Strategy::host}}}};
             to.session->handle_signaling(go, to.wall, now);
             from.session->handle_signaling(go, from.wall, now);
         } else if (const auto* trickle = std::get_if<signaling::Trickle>(&message)) {
