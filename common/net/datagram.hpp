@@ -30,6 +30,7 @@ struct Received {
 struct Transmit {
     PathAddresses path;
     Bytes payload;
+    std::uint8_t ttl = 0;  ///< hop limit of this datagram alone; 0: the system's
 };
 
 }  // namespace pinhole::net

@@ -69,7 +69,31 @@ void Agent::Impl::start(TimePoint now) {
     phase_ = Phase::running;
     next_slot_ = now;
     give_up_at_ = now + config_.patience;
+    if (keep_until_) {
+        keep_until(*keep_until_);
+    }
     advance(now);
+}
+
+void Agent::Impl::check(const net::PathAddresses& path, TimePoint now) {
+    if (phase_ == Phase::over || path.local.address.family() != path.remote.address.family() ||
+        !checklist_.add_base(path.local)) {
+        return;
+    }
+    const auto ours = checklist_.canonical(path);
+    const auto priority = net::candidate_priority(net::CandidateType::peer_reflexive, 0);
+    auto* pair = ours && checklist_.learn_remote(path.remote, priority) ? checklist_.find_or_add(*ours) : nullptr;
+    if (pair != nullptr && !pair->valid() && pair->state != PairState::in_progress) {
+        checklist_.trigger(*pair);
+        new_pairs(now);
+    }
+}
+
+void Agent::Impl::keep_until(TimePoint when) {
+    keep_until_ = keep_until_ ? std::max(*keep_until_, when) : when;
+    if (give_up_at_) {
+        give_up_at_ = std::max(*give_up_at_, when);
+    }
 }
 
 void Agent::Impl::close() {
@@ -113,7 +137,7 @@ void Agent::Impl::advance(TimePoint now) {
     tend_consent(now);
     finish_checks(now);
     consider_nomination(now);
-    fail_if_hopeless();
+    fail_if_hopeless(now);
     if (give_up_at_ && now >= *give_up_at_) {
         give_up();
     }
@@ -122,7 +146,10 @@ void Agent::Impl::advance(TimePoint now) {
     }
 }
 
-void Agent::Impl::fail_if_hopeless() {
+void Agent::Impl::fail_if_hopeless(TimePoint now) {
+    if (keep_until_ && now < *keep_until_) {
+        return;
+    }
     // RFC 8445 §8.2: Failed at once when nothing is left to try and nothing more is to come. Without any pair the other
     // side's checks may still reveal one, so then the patience is waited out (RFC 8863 §4).
     if (give_up_at_ && remote_complete_ && !checklist_.has_triggered() && checklist_.all_failed()) {
@@ -202,6 +229,14 @@ void Agent::end_of_remote_candidates(TimePoint now) {
 
 void Agent::start(TimePoint now) {
     impl_->start(now);
+}
+
+void Agent::check(const net::PathAddresses& path, TimePoint now) {
+    impl_->check(path, now);
+}
+
+void Agent::keep_until(TimePoint when) {
+    impl_->keep_until(when);
 }
 
 void Agent::close() {

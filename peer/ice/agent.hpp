@@ -86,6 +86,11 @@ class Agent {
     void end_of_remote_candidates(TimePoint now);
     /// Begins to check. Checks that arrive before are answered and queued as triggered.
     void start(TimePoint now);
+    /// Something came in on this path that was not a check: is it a pair? `path.local` may be a socket that was never
+    /// offered as a candidate; it makes no pairs but those named here.
+    void check(const net::PathAddresses& path, TimePoint now);
+    /// Paths that nobody offers may be named by `check` until then: Failed does not come before.
+    void keep_until(TimePoint when);
     /// Stops everything; no output after it.
     void close();
 

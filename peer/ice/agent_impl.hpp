@@ -23,6 +23,8 @@ class Agent::Impl {
     void add_remote_candidate(const net::Candidate& candidate, TimePoint now);
     void end_of_remote_candidates(TimePoint now);
     void start(TimePoint now);
+    void check(const net::PathAddresses& path, TimePoint now);
+    void keep_until(TimePoint when);
     void close();
     bool handle_datagram(const net::PathAddresses& path, ByteView payload, TimePoint now);
 
@@ -45,7 +47,7 @@ class Agent::Impl {
     /// Whatever time asks for: at most one check is sent, so that each has a pacing slot of its own.
     void advance(TimePoint now);
     void transmit(const net::PathAddresses& path, Bytes payload);
-    void fail_if_hopeless();
+    void fail_if_hopeless(TimePoint now);
     void give_up();
     void new_pairs(TimePoint now);
 
@@ -92,6 +94,7 @@ class Agent::Impl {
     std::size_t pairs_checked_ = 0;
     TimePoint next_slot_{};
     std::optional<TimePoint> give_up_at_;
+    std::optional<TimePoint> keep_until_;  ///< paths may be named by then that nobody offers
     std::optional<TimePoint> nominate_at_;
     std::optional<TimePoint> checks_end_;
     std::optional<net::PathAddresses> nominated_;  ///< controlling: under way or done

@@ -52,7 +52,8 @@ std::uint32_t reflexive_priority(std::uint32_t local_priority) {
 
 bool Checklist::add_local(const net::Candidate& candidate) {
     const auto same = [&](const Local& local) {
-        return local.paired && local.candidate.endpoint == candidate.endpoint && local.candidate.base == candidate.base;
+        return local.pairing == Pairing::all && local.candidate.endpoint == candidate.endpoint &&
+               local.candidate.base == candidate.base;
     };
     if (locals_.size() >= kMaxLocalCandidates || !usable(candidate.endpoint) || !usable(candidate.base) ||
         std::ranges::any_of(locals_, same)) {
@@ -88,7 +89,7 @@ bool Checklist::add_remote(const net::Candidate& candidate) {
     remotes_.push_back(added);
     bool formed = false;
     for (const auto& local : locals_) {
-        formed = (local.paired && form(local, remotes_.back())) || formed;
+        formed = (local.pairing == Pairing::all && form(local, remotes_.back())) || formed;
     }
     return formed;
 }
@@ -109,6 +110,25 @@ bool Checklist::learn_remote(const net::Endpoint& endpoint, std::uint32_t priori
     return true;
 }
 
+bool Checklist::add_base(const net::Endpoint& base) {
+    const auto known = [&](const Local& local) {
+        return local.pairing != Pairing::none && local.candidate.base == base;
+    };
+    if (std::ranges::any_of(locals_, known)) {
+        return true;
+    }
+    if (locals_.size() >= kMaxLocalCandidates || !usable(base)) {
+        return false;
+    }
+    locals_.push_back({.candidate = {.type = net::CandidateType::host,
+                                     .endpoint = base,
+                                     .base = base,
+                                     .priority = net::candidate_priority(net::CandidateType::host, 0),
+                                     .foundation = "base" + std::to_string(++learnt_)},
+                       .pairing = Pairing::named});
+    return true;
+}
+
 net::CandidateType Checklist::learn_local(const net::Endpoint& mapped, const net::Endpoint& base,
                                           std::uint32_t priority) {
     for (const auto& local : locals_) {
@@ -122,7 +142,7 @@ net::CandidateType Checklist::learn_local(const net::Endpoint& mapped, const net
                                          .base = base,
                                          .priority = priority,
                                          .foundation = "self" + std::to_string(++learnt_)},
-                           .paired = false});
+                           .pairing = Pairing::none});
     }
     return net::CandidateType::peer_reflexive;
 }
@@ -270,7 +290,7 @@ PairInfo Checklist::describe(const Pair& pair) const {
 const Checklist::Local* Checklist::best_local(const net::Endpoint& base) const {
     const Local* found = nullptr;
     for (const auto& local : locals_) {
-        if (local.paired && local.candidate.base == base &&
+        if (local.pairing != Pairing::none && local.candidate.base == base &&
             (found == nullptr || local.candidate.priority > found->candidate.priority)) {
             found = &local;
         }

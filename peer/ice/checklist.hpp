@@ -60,6 +60,8 @@ class Checklist {
     bool add_remote(const net::Candidate& candidate);
     /// RFC 8445 §7.3.1.3. Returns false if there is no room.
     bool learn_remote(const net::Endpoint& endpoint, std::uint32_t priority);
+    /// A base of which only the pairs count that checks ask for. Returns false if there is no room.
+    bool add_base(const net::Endpoint& base);
     /// RFC 8445 §7.2.5.3.1: the type of the local candidate that a peer saw as `mapped`, added if it is new.
     net::CandidateType learn_local(const net::Endpoint& mapped, const net::Endpoint& base, std::uint32_t priority);
 
@@ -98,9 +100,13 @@ class Checklist {
     [[nodiscard]] std::size_t remotes() const { return remotes_.size(); }
 
   private:
+    /// With which remote candidates a local one makes pairs: with all; with those that a check names; with none, as
+    /// peer-reflexive ones (RFC 8445 §7.2.5.3.1).
+    enum class Pairing : std::uint8_t { all, named, none };
+
     struct Local {
         net::Candidate candidate;
-        bool paired = true;  ///< peer-reflexive ones are not (RFC 8445 §7.2.5.3.1)
+        Pairing pairing = Pairing::all;
     };
 
     [[nodiscard]] const Local* best_local(const net::Endpoint& base) const;

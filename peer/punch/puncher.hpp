@@ -60,6 +60,9 @@ struct Samples {
     std::vector<std::uint16_t> after;
 };
 
+/// A STUN Binding indication with FINGERPRINT.
+[[nodiscard]] Bytes make_probe(Rng& rng);
+
 using Action = std::variant<OpenSocket, CloseSocket, SendProbe, Promote, Samples>;
 
 class Puncher {
@@ -73,6 +76,9 @@ class Puncher {
     void start(net::PunchPlan plan, TimePoint go);
     /// What the server made of the other side's samples.
     void handle_scan(std::size_t step, std::vector<net::PortRange> ranges, TimePoint now);
+    /// A server-reflexive candidate of the other side: at the address of an `open` step that has not begun, its port is
+    /// newer than the plan's.
+    void handle_candidate(const net::Endpoint& remote);
     void handle_socket(SocketToken token, const net::Endpoint& local, TimePoint now);
     void handle_socket_failed(SocketToken token, TimePoint now);
     /// A datagram on any socket of the session. True: it answered a sample and is dealt with. Otherwise ICE is to see
@@ -90,6 +96,8 @@ class Puncher {
 
     /// Probes sent so far.
     [[nodiscard]] std::uint64_t probes() const;
+    /// Of the step that has made this pair possible: its local end is a socket of ours, or its remote end was scanned.
+    [[nodiscard]] std::optional<net::Strategy> found(const net::PathAddresses& path) const;
 
   private:
     class Impl;

@@ -18,17 +18,14 @@ constexpr auto kCancelled = transport::CloseReason::application;
 /// pair that works is rarely the first, so that every wait shows in the time to connect.
 constexpr Duration kCheckPacing = 10ms;
 
-/// The name that the contract gives to what made this pair (docs: design "Strategies").
-std::string strategy_of(const ice::PairInfo& pair) {
-    const bool local_host = pair.local_type == net::CandidateType::host;
-    const bool remote_host = pair.remote_type == net::CandidateType::host;
-    if (pair.local_type == net::CandidateType::relayed || pair.remote_type == net::CandidateType::relayed) {
-        return "relay";
+std::optional<net::Strategy> strategy_named(std::string_view text) {
+    using enum net::Strategy;
+    for (const auto strategy : {host, reverse, udp, predict, birthday}) {
+        if (net::name(strategy) == text) {
+            return strategy;
+        }
     }
-    if (local_host && remote_host) {
-        return "host";
-    }
-    return local_host || remote_host ? "reverse" : "udp";
+    return std::nullopt;
 }
 
 std::unexpected<RejectedCall> reject(signaling::CallId call, signaling::EndReason reason, Error error,
@@ -193,10 +190,11 @@ void Session::handle_signaling(const signaling::ToPeer& message, WallTime wall, 
     } else if (const auto* trickle = std::get_if<signaling::Trickle>(&message)) {
         handle_trickle(*trickle, now);
     } else if (const auto* go = std::get_if<signaling::Go>(&message)) {
-        if (state_ == State::waiting_go) {
-            events_.emplace_back(Planned{.topology = go->plan.topology, .steps = net::strategy_names(go->plan)});
-            go_at_ = now + std::chrono::microseconds{go->delay_us};
-            answer_deadline_.reset();
+        handle_go(*go, now);
+    } else if (const auto* scan = std::get_if<signaling::PunchScan>(&message)) {
+        if (puncher_) {
+            puncher_->handle_scan(scan->step, scan->ranges, now);
+            drain_puncher(now);
         }
     } else if (const auto* over = std::get_if<signaling::End>(&message)) {
         handle_end(*over, wall, now);
@@ -233,7 +231,16 @@ void Session::handle_trickle(const signaling::Trickle& trickle, TimePoint now) {
 void Session::add_remote(const std::vector<net::Candidate>& candidates, TimePoint now) {
     for (const auto& candidate : candidates) {
         agent_->add_remote_candidate(candidate, now);
+        if (candidate.type != net::CandidateType::server_reflexive ||
+            remote_reflexives_.size() >= limits::kMaxCandidates) {
+            continue;
+        }
+        remote_reflexives_.push_back(candidate.endpoint);
+        if (puncher_) {
+            puncher_->handle_candidate(candidate.endpoint);
+        }
     }
+    open_own_nats();
 }
 
 void Session::handle_end(const signaling::End& over, WallTime wall, TimePoint now) {
@@ -263,10 +270,18 @@ std::optional<signaling::ToServer> Session::poll_signaling() {
 }
 
 void Session::handle_stun(const net::PathAddresses& path, ByteView payload, TimePoint now) {
-    if (agent_ && state_ != State::over) {
-        agent_->handle_datagram(path, payload, now);
-        drain_agent(now);
+    if (!agent_ || state_ == State::over) {
+        return;
     }
+    if (puncher_) {
+        const bool sample = puncher_->handle_datagram(path, payload, now);
+        drain_puncher(now);
+        if (sample) {
+            return;
+        }
+    }
+    agent_->handle_datagram(path, payload, now);
+    drain_agent(now);
 }
 
 void Session::handle_packet(const net::Received& datagram, TimePoint now) {
@@ -287,6 +302,10 @@ void Session::handle_timeout(TimePoint now) {
         go_at_.reset();
         state_ = State::checking;
         agent_->start(now);
+    }
+    if (puncher_) {
+        puncher_->handle_timeout(now);
+        drain_puncher(now);
     }
     if (agent_ && state_ != State::over) {
         agent_->handle_timeout(now);
@@ -310,8 +329,10 @@ void Session::drain_agent(TimePoint now) {
             }
         } else if (const auto* selected = std::get_if<ice::Selected>(&*event)) {
             use_pair(selected->pair, "best path that works", now);
+            tell_outcome(strategy_named(strategy_of(selected->pair)), now);
         } else if (const auto* failed = std::get_if<ice::Failed>(&*event)) {
             if (!connected_) {
+                tell_outcome(std::nullopt, now);
                 end(no_path(*failed));
             }
         }
@@ -329,6 +350,10 @@ void Session::use_pair(const ice::PairInfo& pair, const char* reason, TimePoint 
     }
     path_.emplace(id, pair.path);
     last_strategy_ = strategy_of(pair);
+    if (puncher_) {
+        puncher_->handle_success(pair.path, now);
+        drain_puncher(now);
+    }
     events_.emplace_back(
         PathInUse{.addresses = pair.path, .strategy = last_strategy_, .rtt = pair.rtt, .reason = reason});
 }
@@ -386,10 +411,6 @@ Error Session::no_path(const ice::Failed& failed) const {
     return {.code = make_error_code(Errc::no_path), .detail = why};
 }
 
-std::optional<net::Transmit> Session::poll_stun() {
-    return agent_ && state_ != State::over ? agent_->poll_transmit() : std::nullopt;
-}
-
 std::optional<transport::TransmitBatch> Session::poll_packets(ByteSpan buffer, TimePoint now) {
     return transport_ && path_ ? transport_->poll_transmit(buffer, now) : std::nullopt;
 }
@@ -399,6 +420,9 @@ std::optional<TimePoint> Session::next_timeout() const {
         return std::nullopt;
     }
     auto next = earliest(answer_deadline_, go_at_);
+    if (puncher_) {
+        next = earliest(next, puncher_->next_timeout());
+    }
     if (agent_) {
         next = earliest(next, agent_->next_timeout());
     }
@@ -442,6 +466,10 @@ void Session::end(Error error) {
     go_at_.reset();
     if (agent_) {
         agent_->close();
+    }
+    if (puncher_) {
+        puncher_->close();
+        drain_puncher({});
     }
     events_.emplace_back(Ended{.error = std::move(error)});
 }

@@ -1,12 +1,14 @@
-// One conversation with one peer as a state machine: the handshake through signaling, ICE, and the transport on the
-// paths that ICE found. Knows neither sockets nor streams' contents; the shell feeds signaling messages, candidates,
-// datagrams and time, and drains signaling, datagrams and events after each input.
+// One conversation with one peer as a state machine: the handshake through signaling, ICE with the punching that the
+// server planned, and the transport on the paths that ICE found. Knows neither sockets nor streams' contents; the shell
+// feeds signaling messages, candidates, sockets, datagrams and time, and drains signaling, requests for sockets,
+// datagrams and events after each input.
 //
 // Timers: no answer within 35 s of calling (the server gives up after 30 s); the rest belongs to ICE and the transport.
 #pragma once
 
 #include "common/signaling/messages.hpp"
 #include "peer/ice/agent.hpp"
+#include "peer/punch/puncher.hpp"
 #include "peer/session/handshake.hpp"
 #include "peer/transport/connection.hpp"
 
@@ -23,8 +25,14 @@ struct SessionConfig {
     crypto::PeerId remote;
     std::uint8_t services = 0;
     Duration answer_patience = 35s;
-    Duration path_patience = 10s;  ///< from "go" until no path counts as none
+    Duration path_patience = 10s;  ///< from "go" until no path counts as none; longer if the server plans longer
     transport::Config transport;
+    /// The server's STUN over UDP, IPv4; nullopt: ports cannot be sampled, so that some predictions are not possible.
+    std::optional<net::Endpoint> stun{};
+    /// The smallest TTL of a packet that opens our own NATs, if it was measured.
+    std::optional<std::uint8_t> opening_ttl{};
+    /// Strategies that must not be used.
+    std::vector<net::Strategy> without{};
 };
 
 /// A call that was read and is this peer's to take or to refuse.
@@ -75,6 +83,10 @@ struct Ended {
     Error error;  ///< no code when both sides were done
 };
 
+/// For the shell: `OpenSocket` wants a UDP socket of its own with a port by chance, of the same local address as the
+/// candidates, answered by handle_socket or handle_socket_failed; `CloseSocket` is about one of these.
+using SocketRequest = std::variant<punch::OpenSocket, punch::CloseSocket>;
+
 using Event = std::variant<Planned, Connected, PathInUse, Ended, transport::Event>;
 
 class Session {
@@ -92,13 +104,21 @@ class Session {
     void add_local_candidate(const net::Candidate& candidate, TimePoint now);
     void end_of_local_candidates();
 
-    /// Answered, Trickle, Go and End of this call.
+    /// Answered, Trickle, Go, PunchScan and End of this call.
     void handle_signaling(const signaling::ToPeer& message, WallTime wall, TimePoint now);
     [[nodiscard]] std::optional<signaling::ToServer> poll_signaling();
 
+    /// Requests may come at any time and are served in order; CloseSocket also after the session is over.
+    [[nodiscard]] std::optional<SocketRequest> poll_socket_request();
+    /// `local` as datagrams of this socket will name it. An unspecified address stands for that of the candidates.
+    void handle_socket(punch::SocketToken token, const net::Endpoint& local, TimePoint now);
+    void handle_socket_failed(punch::SocketToken token, TimePoint now);
+
+    /// STUN that came in on any socket of the session, those that it asked for included.
     void handle_stun(const net::PathAddresses& path, ByteView payload, TimePoint now);
     void handle_packet(const net::Received& datagram, TimePoint now);
     void handle_timeout(TimePoint now);
+    /// ICE checks and probes of punching; each names its local endpoint and may ask for a TTL.
     [[nodiscard]] std::optional<net::Transmit> poll_stun();
     [[nodiscard]] std::optional<transport::TransmitBatch> poll_packets(ByteSpan buffer, TimePoint now);
     [[nodiscard]] std::optional<TimePoint> next_timeout() const;
@@ -138,6 +158,18 @@ class Session {
     void drain_transport();
     void use_pair(const ice::PairInfo& pair, const char* reason, TimePoint now);
     void end(Error error);
+
+    // punching.cpp
+    void handle_go(const signaling::Go& go, TimePoint now);
+    void start_puncher(net::PunchPlan plan, TimePoint now);
+    [[nodiscard]] bool allowed(net::Strategy strategy) const;
+    [[nodiscard]] bool behind_nats() const;
+    /// Opens our own NATs for the other side's reflexive endpoints without reaching the NATs there.
+    void open_own_nats();
+    void drain_puncher(TimePoint now);
+    void tell_outcome(std::optional<net::Strategy> strategy, TimePoint now);
+    [[nodiscard]] std::string strategy_of(const ice::PairInfo& pair) const;
+    [[nodiscard]] std::optional<net::Endpoint> main_base() const;
     [[nodiscard]] Error no_path(const ice::Failed& failed) const;
     [[nodiscard]] std::vector<net::Candidate> offered_candidates();
 
@@ -153,7 +185,12 @@ class Session {
     std::optional<ice::Agent> agent_;
     std::optional<transport::Connection> transport_;
     std::optional<TimePoint> answer_deadline_;
-    std::optional<TimePoint> go_at_;
+    std::optional<TimePoint> go_at_;    ///< when checks start
+    std::optional<TimePoint> went_at_;  ///< the instant that both sides start from; until the outcome was told
+    std::optional<punch::Puncher> puncher_;
+    std::vector<net::Endpoint> remote_reflexives_;
+    std::deque<SocketRequest> socket_requests_;
+    std::deque<net::Transmit> probes_;
     std::optional<std::pair<transport::PathId, net::PathAddresses>> path_;
     std::int64_t clock_correction_ms_ = 0;
     bool corrected_clock_ = false;

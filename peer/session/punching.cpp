@@ -1,0 +1,204 @@
+// Session's part that carries out the server's plan: what is used of it, the sockets and probes that it wants, and what
+// became of it.
+#include "peer/session/session.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace pinhole::session {
+
+namespace {
+
+/// Where nobody has measured it: beyond two NATs in a row, and before those of the other side, which are three hops
+/// away at least.
+constexpr std::uint8_t kOpeningTtl = 3;
+/// Between the packets that only open our own NATs and the first check: so much later may the other side start before
+/// its NATs take our checks for those of a stranger.
+constexpr Duration kOpeningGap = 30ms;
+/// For the check on what the last step has found.
+constexpr Duration kLastCheck = 2s;
+/// Bounds the queue of whoever does not poll; a plan's probes are fewer.
+constexpr std::size_t kMaxWaitingProbes = 2 * net::kMaxScanProbes;
+
+bool is_public(const net::Endpoint& endpoint) {
+    const auto& address = endpoint.address;
+    return !address.is_private() && !address.is_link_local() && !address.is_loopback();
+}
+
+}  // namespace
+
+void Session::handle_go(const signaling::Go& go, TimePoint now) {
+    if (state_ != State::waiting_go || go_at_) {
+        return;
+    }
+    auto used = go.plan;
+    std::erase_if(used.steps, [&](const net::PunchStep& step) { return !allowed(step.strategy); });
+    events_.emplace_back(Planned{.topology = used.topology, .steps = net::strategy_names(used)});
+    went_at_ = now + std::chrono::microseconds{go.delay_us};
+    go_at_ = *went_at_ + (behind_nats() ? kOpeningGap : Duration{0});
+    answer_deadline_.reset();
+    open_own_nats();
+    start_puncher(go.plan, now);
+}
+
+bool Session::allowed(net::Strategy strategy) const {
+    return std::ranges::find(config_.without, strategy) == config_.without.end();
+}
+
+void Session::start_puncher(net::PunchPlan plan, TimePoint now) {
+    const auto base = main_base();
+    if (!base) {
+        return;
+    }
+    std::optional<TimePoint> last;
+    for (auto& step : plan.steps) {
+        if (!allowed(step.strategy)) {
+            step.act = net::PunchAct::check;  // and not erased: the server names steps by their place
+        } else if (step.act != net::PunchAct::check) {
+            const auto start = std::min(step.start, net::kMaxPunchStart);
+            const auto end = *went_at_ + start + std::min(step.budget, net::kMaxPunchBudget);
+            last = last ? std::max(*last, end) : end;
+        }
+    }
+    if (!last) {
+        return;
+    }
+    agent_->keep_until(*last + kLastCheck);
+    puncher_.emplace(punch::Config{.stun = config_.stun, .main = *base}, rng_);
+    puncher_->start(std::move(plan), *went_at_);
+    for (const auto& remote : remote_reflexives_) {
+        puncher_->handle_candidate(remote);
+    }
+    puncher_->handle_timeout(now);
+    drain_puncher(now);
+}
+
+// The base of the reflexive candidate is what the other side's filter will see scans come from.
+std::optional<net::Endpoint> Session::main_base() const {
+    const net::Candidate* best = nullptr;
+    for (const auto& candidate : locals_) {
+        const bool reflexive = candidate.type == net::CandidateType::server_reflexive;
+        const bool better =
+            best == nullptr || (reflexive && best->type != net::CandidateType::server_reflexive) ||
+            (reflexive == (best->type == net::CandidateType::server_reflexive) && candidate.priority > best->priority);
+        if (candidate.base.address.is_v4() && better) {
+            best = &candidate;
+        }
+    }
+    return best == nullptr ? std::nullopt : std::optional{best->base};
+}
+
+/// Neither side can be reached without having spoken first.
+bool Session::behind_nats() const {
+    const bool reflexive = std::ranges::any_of(
+        locals_, [](const auto& candidate) { return candidate.type == net::CandidateType::server_reflexive; });
+    return reflexive && !remote_reflexives_.empty();
+}
+
+void Session::open_own_nats() {
+    const bool early = state_ == State::calling || state_ == State::waiting_go;
+    const auto base = main_base();
+    if (!early || !base) {
+        return;
+    }
+    for (const auto& remote : remote_reflexives_) {
+        if (remote.address.family() == base->address.family() && is_public(remote)) {
+            probes_.push_back({.path = {.local = *base, .remote = remote},
+                               .payload = punch::make_probe(rng_),
+                               .ttl = config_.opening_ttl.value_or(kOpeningTtl)});
+        }
+    }
+}
+
+void Session::drain_puncher(TimePoint now) {
+    while (const auto action = puncher_->poll_action()) {
+        if (const auto* open = std::get_if<punch::OpenSocket>(&*action)) {
+            socket_requests_.emplace_back(*open);
+        } else if (const auto* close = std::get_if<punch::CloseSocket>(&*action)) {
+            socket_requests_.emplace_back(*close);
+        } else if (const auto* probe = std::get_if<punch::SendProbe>(&*action)) {
+            if (probes_.size() < kMaxWaitingProbes) {
+                probes_.push_back({.path = probe->path, .payload = probe->payload, .ttl = probe->ttl});
+            }
+        } else if (const auto* promote = std::get_if<punch::Promote>(&*action)) {
+            agent_->check(promote->path, now);
+        } else if (const auto* samples = std::get_if<punch::Samples>(&*action)) {
+            signaling_.emplace_back(signaling::PunchSamples{.call = call_,
+                                                            .step = static_cast<std::uint32_t>(samples->step),
+                                                            .external = samples->external,
+                                                            .before = samples->before,
+                                                            .after = samples->after});
+        }
+    }
+}
+
+std::optional<SocketRequest> Session::poll_socket_request() {
+    if (socket_requests_.empty()) {
+        return std::nullopt;
+    }
+    auto request = socket_requests_.front();
+    socket_requests_.pop_front();
+    return request;
+}
+
+void Session::handle_socket(punch::SocketToken token, const net::Endpoint& local, TimePoint now) {
+    if (!puncher_) {
+        return;
+    }
+    auto named = local;
+    const auto base = main_base();
+    if (named.address.is_unspecified() && base && base->address.family() == named.address.family()) {
+        named.address = base->address;
+    }
+    puncher_->handle_socket(token, named, now);
+    drain_puncher(now);
+}
+
+void Session::handle_socket_failed(punch::SocketToken token, TimePoint now) {
+    if (puncher_) {
+        puncher_->handle_socket_failed(token, now);
+        drain_puncher(now);
+    }
+}
+
+std::optional<net::Transmit> Session::poll_stun() {
+    if (!agent_ || state_ == State::over) {
+        return std::nullopt;
+    }
+    if (probes_.empty()) {
+        return agent_->poll_transmit();
+    }
+    auto probe = std::move(probes_.front());
+    probes_.pop_front();
+    return probe;
+}
+
+void Session::tell_outcome(std::optional<net::Strategy> strategy, TimePoint now) {
+    if (!went_at_) {
+        return;
+    }
+    const auto elapsed = std::max(now - *std::exchange(went_at_, std::nullopt), Duration{0});
+    signaling_.emplace_back(signaling::PunchOutcome{
+        .call = call_,
+        .strategy = strategy,
+        .elapsed_ms =
+            static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(elapsed).count())});
+}
+
+// The names of the command line's contract.
+std::string Session::strategy_of(const ice::PairInfo& pair) const {
+    const bool local_host = pair.local_type == net::CandidateType::host;
+    const bool remote_host = pair.remote_type == net::CandidateType::host;
+    if (pair.local_type == net::CandidateType::relayed || pair.remote_type == net::CandidateType::relayed) {
+        return "relay";
+    }
+    if (const auto found = puncher_ ? puncher_->found(pair.path) : std::nullopt) {
+        return net::name(*found);
+    }
+    if (local_host && remote_host) {
+        return "host";
+    }
+    return local_host || remote_host ? "reverse" : "udp";
+}
+
+}  // namespace pinhole::session
