@@ -3,6 +3,7 @@
 #include "common/base/limits.hpp"
 #include "common/io/interfaces.hpp"
 #include "rendezvous/options.hpp"
+#include "rendezvous/shell/history_store.hpp"
 #include "rendezvous/shell/key_file.hpp"
 #include "rendezvous/shell/service.hpp"
 
@@ -122,7 +123,9 @@ int serve(const Options& options) {
     if (!places) {
         return fail_with(options, "alternate", places.error().message(), "");
     }
+    HistoryStore history{options.data};
     Service service{identity->noise_keys(), rng};
+    service.keep_history(history);
     if (const auto status = listen_as_asked(service, options, *places); !status) {
         return fail_with(options, "cannot-listen", "cannot listen on " + status.error().message(),
                          hint_for(status.error().code, !options.alternate.empty()));

@@ -107,7 +107,9 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
         ->type_name("ADDR")
         ->allow_extra_args(false)
         ->check(check_alternate);
-    app.add_option("--data", data, "where the server key is kept; default: under $XDG_STATE_HOME or ~/.local/state")
+    app.add_option(
+           "--data", data,
+           "where the server keeps its key and what it learns; default: under $XDG_STATE_HOME or ~/.local/state")
         ->type_name("DIR");
     app.add_option("--log-level", level, "error, warn, info, debug or trace, to stderr; default: warn")
         ->type_name("LEVEL")

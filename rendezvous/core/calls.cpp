@@ -30,6 +30,17 @@ int weight(EndReason reason) {
     }
 }
 
+/// Server-reflexive ones first: they are what a NAT shows to others.
+void add_endpoints(const std::vector<net::Candidate>& candidates, std::vector<net::Endpoint>& to) {
+    for (const auto type : {net::CandidateType::server_reflexive, net::CandidateType::host}) {
+        for (const auto& candidate : candidates) {
+            if (candidate.type == type && to.size() < limits::kMaxCandidates) {
+                to.push_back(candidate.endpoint);
+            }
+        }
+    }
+}
+
 }  // namespace
 
 Status Calls::handle_connect(ConnectionId from, const crypto::PeerId& identity, const signaling::Connect& connect,
@@ -44,6 +55,7 @@ Status Calls::handle_connect(ConnectionId from, const crypto::PeerId& identity, 
     }
     Call call{
         .caller = caller, .ringing = {}, .callee = std::nullopt, .verdict = {.call = {}, .reason = EndReason::lost}};
+    add_endpoints(connect.candidates, call.endpoints);
     bool anyone = false;
     for (const auto connection : callees) {
         if (connection == from) {
@@ -87,12 +99,17 @@ std::optional<Calls::Pair> Calls::handle_answer(ConnectionId from, signaling::An
         }
     }
     call.callee = side;
+    Pair pair{.caller = call.caller,
+              .callee = side,
+              .caller_endpoints = std::exchange(call.endpoints, {}),
+              .callee_endpoints = {}};
+    add_endpoints(answer.candidates, pair.callee_endpoints);
     deliveries_.push_back({.to = call.caller.connection,
                            .message = signaling::Answered{.call = call.caller.call,
                                                           .handshake = std::move(answer.handshake),
                                                           .candidates = std::move(answer.candidates)}});
     deadlines_.set(found->first, now + config_.linger);
-    return Pair{.caller = call.caller, .callee = side};
+    return pair;
 }
 
 void Calls::handle_trickle(ConnectionId from, const signaling::Trickle& trickle) {
@@ -112,6 +129,9 @@ void Calls::handle_trickle(ConnectionId from, const signaling::Trickle& trickle)
         return;
     }
     used += cost;
+    if (caller && !call.callee) {
+        add_endpoints(trickle.candidates, call.endpoints);
+    }
     const auto relay = [&](const Side& to) {
         auto copy = trickle;
         copy.call = to.call;

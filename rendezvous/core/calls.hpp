@@ -36,6 +36,9 @@ class Calls {
     struct Pair {
         Side caller;
         Side callee;
+        /// Where each says that it can be reached without a relay.
+        std::vector<net::Endpoint> caller_endpoints;
+        std::vector<net::Endpoint> callee_endpoints;
     };
 
     Calls(const Config& config, Rng& rng) : config_(config), rng_(rng) {}
@@ -69,6 +72,8 @@ class Calls {
         std::optional<Side> callee;
         /// The most informative refusal so far.
         signaling::End verdict;
+        /// Of the caller's candidates until the answer, at most kMaxCandidates.
+        std::vector<net::Endpoint> endpoints{};
         std::size_t caller_trickled = 0;
         std::size_t callee_trickled = 0;
     };

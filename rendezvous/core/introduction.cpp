@@ -18,10 +18,7 @@ Duration one_way(const Standing& standing) {
 Introduction introduce(const Standing& caller, const Standing& callee) {
     // Both messages leave at one instant and arrive after half a round trip each: the nearer side waits for the other.
     const auto start = std::max(one_way(caller), one_way(callee));
-    return {.caller_delay = start - one_way(caller),
-            .callee_delay = start - one_way(callee),
-            .plan = {.topology = caller.observed == callee.observed ? "same NAT" : "different networks",
-                     .steps = {{.strategy = net::Strategy::host}, {.strategy = net::Strategy::udp}}}};
+    return {.caller_delay = start - one_way(caller), .callee_delay = start - one_way(callee)};
 }
 
 }  // namespace pinhole::rendezvous

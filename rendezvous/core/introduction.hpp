@@ -1,9 +1,8 @@
-// How two peers that agreed to talk are started: when, and with what. A pure function of what the server knows of both.
+// When two peers that agreed to talk are started: at one instant. A pure function of what the server knows of both.
 #pragma once
 
 #include "common/base/time.hpp"
 #include "common/net/endpoint.hpp"
-#include "common/net/punch_plan.hpp"
 
 #include <optional>
 
@@ -19,7 +18,6 @@ struct Standing {
 struct Introduction {
     Duration caller_delay{};
     Duration callee_delay{};
-    net::PunchPlan plan;
 };
 
 [[nodiscard]] Introduction introduce(const Standing& caller, const Standing& callee);

@@ -2,6 +2,7 @@
 
 #include "common/base/limits.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace pinhole::rendezvous {
@@ -27,7 +28,8 @@ Server::Server(crypto::KeyPair keys, const Config& config, Rng& rng)
       rng_(rng),
       admission_(config.admission),
       connects_(config.connects),
-      calls_(config.calls, rng) {}
+      calls_(config.calls, rng),
+      punches_(config.punches) {}
 
 ConnectionId Server::open(const net::Endpoint& from, TimePoint now, std::optional<std::uint16_t> second_stun_port) {
     const ConnectionId id{++last_id_};
@@ -80,9 +82,25 @@ void Server::handle_message(ConnectionId from, signaling::ToServer message, Time
     } else if (const auto* trickle = std::get_if<signaling::Trickle>(&message)) {
         calls_.handle_trickle(from, *trickle);
     } else if (const auto* end = std::get_if<signaling::End>(&message)) {
+        punches_.handle_end({.connection = from, .call = end->call});
         calls_.handle_end(from, *end);
     } else if (auto* report = std::get_if<signaling::Report>(&message)) {
         handle_report(from, std::move(*report));
+    } else {
+        handle_punch(from, message, now);
+    }
+}
+
+void Server::handle_punch(ConnectionId from, const signaling::ToServer& message, TimePoint now) {
+    if (const auto* samples = std::get_if<signaling::PunchSamples>(&message)) {
+        punches_.handle_samples(from, *samples, now);
+        while (const auto delivery = punches_.poll_delivery()) {
+            ++totals_.scans;
+            send(delivery->to, delivery->message);
+        }
+    } else if (const auto* outcome = std::get_if<signaling::PunchOutcome>(&message)) {
+        ++totals_.outcomes;
+        punches_.handle_outcome(from, *outcome, now);
     }
 }
 
@@ -120,13 +138,30 @@ void Server::handle_answer(ConnectionId from, signaling::Answer answer, TimePoin
         return;
     }
     const auto introduction = introduce(caller->second.client.standing(), callee->second.client.standing());
-    const auto go = [&](const Side& side, Duration delay) {
-        send(side.connection, signaling::Go{.call = side.call,
-                                            .delay_us = microseconds(delay),
-                                            .plan = introduction.plan});
+    auto plans =
+        punches_.begin(party(pair->caller, pair->caller_endpoints), party(pair->callee, pair->callee_endpoints), now);
+    const auto go = [&](const Side& side, Duration delay, net::PunchPlan plan) {
+        send(side.connection,
+             signaling::Go{.call = side.call, .delay_us = microseconds(delay), .plan = std::move(plan)});
     };
-    go(pair->caller, introduction.caller_delay);
-    go(pair->callee, introduction.callee_delay);
+    go(pair->caller, introduction.caller_delay, std::move(plans[0]));
+    go(pair->callee, introduction.callee_delay, std::move(plans[1]));
+}
+
+Punches::Party Server::party(const Side& side, const std::vector<net::Endpoint>& endpoints) const {
+    const auto& connection = connections_.at(side.connection);
+    const auto standing = connection.client.standing();
+    const auto observed = standing.observed.unmapped();
+    Punches::Party result{
+        .side = side,
+        .id = *connection.client.id(),
+        .plan = {
+            .report = connection.report ? &*connection.report : nullptr, .observed = observed, .rtt = standing.rtt}};
+    const auto found = std::ranges::find(endpoints, observed, &net::Endpoint::address);
+    if (found != endpoints.end()) {
+        result.plan.reflexive = *found;
+    }
+    return result;
 }
 
 void Server::log_in(ConnectionId connection) {
@@ -152,6 +187,7 @@ void Server::handle_timeout(TimePoint now) {
         }
     }
     calls_.handle_timeout(now);
+    punches_.handle_timeout(now);
     deliver_calls();
 }
 
@@ -204,6 +240,7 @@ void Server::remove(ConnectionId connection) {
     with_report_.erase(connection);
     connections_.erase(found);
     calls_.handle_lost(connection);
+    punches_.handle_lost(connection);
 }
 
 void Server::close(ConnectionId connection, std::string reason) {
@@ -256,7 +293,7 @@ std::optional<Server::Close> Server::poll_close() {
 }
 
 std::optional<TimePoint> Server::next_timeout() const {
-    return earliest(deadlines_.next(), calls_.next_timeout());
+    return earliest(earliest(deadlines_.next(), calls_.next_timeout()), punches_.next_timeout());
 }
 
 std::optional<ConnectionId> Server::poll_report() {

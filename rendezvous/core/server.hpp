@@ -10,6 +10,7 @@
 #include "rendezvous/core/calls.hpp"
 #include "rendezvous/core/client.hpp"
 #include "rendezvous/core/deadlines.hpp"
+#include "rendezvous/core/punches.hpp"
 #include "rendezvous/core/registry.hpp"
 
 #include <deque>
@@ -24,6 +25,7 @@ struct Config {
     Admission::Config admission;
     Client::Config client;
     Calls::Config calls;
+    Punches::Config punches;
     /// Calls that one source network may begin; more end with `limit`. An office makes a few a minute; each costs the
     /// callee's instances a message and an answer.
     PrefixLimiter::Config connects{.per_second = 20, .burst = 200, .max_prefixes = 16384};
@@ -43,6 +45,8 @@ struct Stats {
     std::uint64_t limited = 0;     ///< connects that came too fast from one network
     std::uint64_t introduced = 0;  ///< calls that were answered
     std::uint64_t reports = 0;
+    std::uint64_t scans = 0;     ///< samples that became ports to scan
+    std::uint64_t outcomes = 0;  ///< that peers told of their punching
 };
 
 class Server {
@@ -82,6 +86,9 @@ class Server {
     /// The newest report of the peer, nullptr if there is none. Valid until the next input.
     [[nodiscard]] const net::NetReport* report(ConnectionId connection) const;
 
+    /// How strategies did: what an earlier run of the server has learnt goes in, what changed comes out of it.
+    [[nodiscard]] PunchHistory& history() { return punches_.history(); }
+
     /// Who is logged in on it.
     [[nodiscard]] std::optional<crypto::PeerId> peer(ConnectionId connection) const;
 
@@ -97,6 +104,8 @@ class Server {
     void handle_message(ConnectionId from, signaling::ToServer message, TimePoint now);
     void handle_connect(ConnectionId from, const signaling::Connect& connect, TimePoint now);
     void handle_answer(ConnectionId from, signaling::Answer answer, TimePoint now);
+    void handle_punch(ConnectionId from, const signaling::ToServer& message, TimePoint now);
+    [[nodiscard]] Punches::Party party(const Side& side, const std::vector<net::Endpoint>& endpoints) const;
     void handle_report(ConnectionId from, signaling::Report report);
     void log_in(ConnectionId connection);
     void send(ConnectionId to, const signaling::ToPeer& message);
@@ -119,6 +128,7 @@ class Server {
     PrefixLimiter connects_;
     Registry registry_;
     Calls calls_;
+    Punches punches_;
     Deadlines<ConnectionId> deadlines_;
     std::set<ConnectionId> with_output_;
     std::set<ConnectionId> with_report_;

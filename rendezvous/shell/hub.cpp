@@ -35,6 +35,11 @@ void Hub::stop() {
     }
 }
 
+void Hub::keep_history(HistoryStore& store) {
+    history_ = &store;
+    store.load(server_.history());
+}
+
 io::asio::awaitable<void> Hub::serve(std::shared_ptr<TcpLink> link, std::optional<std::uint16_t> second_stun_port) {
     const auto id = server_.open(link->remote(), io::now(), second_stun_port);
     links_.emplace(id, link);
@@ -103,6 +108,9 @@ void Hub::drain() {
     }
     while (const auto reporter = server_.poll_report()) {
         log_report(*reporter);
+    }
+    if (history_ != nullptr) {
+        history_->save(server_.history());
     }
     if (const auto next = server_.next_timeout(); next && io::to_steady(*next) < timer_.expiry()) {
         timer_.cancel();

@@ -3,6 +3,7 @@
 
 #include "common/base/log.hpp"
 #include "rendezvous/core/server.hpp"
+#include "rendezvous/shell/history_store.hpp"
 #include "rendezvous/shell/tcp_link.hpp"
 
 #include <array>
@@ -22,6 +23,8 @@ class Hub {
     /// Runs the core's timers until `stop`.
     void start();
     void stop();
+    /// Reads what earlier runs have learnt, and keeps what this one learns. `store` outlives the hub.
+    void keep_history(HistoryStore& store);
     /// Carries one connection from its first byte to its end; the peer is told of the other port.
     [[nodiscard]] io::asio::awaitable<void> serve(std::shared_ptr<TcpLink> link,
                                                   std::optional<std::uint16_t> second_stun_port);
@@ -38,6 +41,7 @@ class Hub {
 
     io::asio::any_io_executor executor_;
     Server server_;
+    HistoryStore* history_ = nullptr;
     Duration write_stall_;
     std::map<ConnectionId, std::shared_ptr<TcpLink>> links_;
     io::asio::steady_timer timer_;

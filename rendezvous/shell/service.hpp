@@ -21,6 +21,9 @@ class Service {
     /// `rng` outlives the service.
     Service(crypto::KeyPair keys, Rng& rng);
 
+    /// Before `run`. `store` outlives the service.
+    void keep_history(HistoryStore& store) { hub_.keep_history(store); }
+
     /// Opens a place's primary endpoint and, with an alternate address, the three others of RFC 5780.
     [[nodiscard]] Status listen(const Place& place);
     /// After all places: a second UDP port for STUN where an address has one only, so that a peer can see whether its

@@ -1,0 +1,450 @@
+#include "rendezvous/core/planner.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <tuple>
+#include <utility>
+
+namespace pinhole::rendezvous {
+
+namespace {
+
+using net::NatBehavior;
+using net::NatClass;
+using net::PunchAct;
+using net::PunchStep;
+using net::Strategy;
+
+/// Where only a guess says that plain checks will not do, they get a chance first.
+constexpr Duration kHeadStart = 300ms;
+constexpr Duration kMaxHeadStart = 1s;
+constexpr Duration kCheckBudget = 5s;
+/// TTL that passes most homes' routers and does not reach the other side's.
+constexpr std::uint8_t kUsualOpeningTtl = 3;
+constexpr std::uint8_t kLargestOpeningTtl = 16;
+
+// Bracket: the burst of the hard side lies between two samples, so any of its ports will do.
+constexpr std::uint16_t kBracketSockets = 16;
+constexpr std::uint16_t kBracketPorts = 256;
+constexpr Duration kSecondBracket = 2500ms;
+constexpr std::uint16_t kSecondBracketSockets = 32;
+/// Each port is probed twice: with the first round, no more than kMaxScanProbes in all.
+constexpr std::uint16_t kSecondBracketPorts = 768;
+constexpr Duration kBracketBudget = 5s;
+
+constexpr std::uint16_t kBlockSockets = 16;
+constexpr Duration kBlockLead = 50ms;
+constexpr Duration kBlockPause = 700ms;
+/// Wider blocks of both sides: too unlikely to meet.
+constexpr std::uint32_t kMaxBlockPair = 512;
+
+// 256 sockets and 1024 probes: 98.3 %; twice as many: 99.97 % (§1.4).
+constexpr std::uint16_t kBirthdayProbes = 1024;
+/// The burst of all sockets takes so long.
+constexpr Duration kBirthdayLead = 300ms;
+constexpr Duration kBirthdayRound = 1500ms;
+constexpr Duration kBirthdayBudget = 6s;
+constexpr net::PortRange kAllPorts{.first = 1024, .last = 65535};
+
+constexpr int kAimRounds = 3;
+/// By then the first checks have taken their ports.
+constexpr Duration kAimLead = 200ms;
+constexpr Duration kAimRound = 2s;
+/// From the sample to the burst: to the server and to both sides.
+constexpr double kAimDelay = 0.5;
+
+enum class Ports : std::uint8_t { known, sequential, block, random };
+
+/// One side in the terms of the rules.
+struct View {
+    const PlanSide* side = nullptr;
+    NatClass nat_class = NatClass::unknown;
+    Ports ports = Ports::known;
+    /// Its mapping was not measured: it may be easy after all.
+    bool guessed = false;
+    bool by_address = false;  ///< one port for each remote address
+    bool weak_filter = false;
+    bool open_filter = false;
+    std::optional<net::Endpoint> reflexive{};
+};
+
+const net::ProtocolReport* udp_of(const PlanSide& side) {
+    return side.report == nullptr ? nullptr : &side.report->udp;
+}
+
+Ports ports_of(NatClass nat_class) {
+    switch (nat_class) {
+        case NatClass::hard_sequential:
+            return Ports::sequential;
+        case NatClass::hard_block:
+            return Ports::block;
+        case NatClass::hard_random:
+            return Ports::random;
+        default:
+            return Ports::known;
+    }
+}
+
+View view(const PlanSide& side) {
+    View result{.side = &side, .nat_class = plan_class(side.report)};
+    result.ports = ports_of(result.nat_class);
+    result.reflexive = side.reflexive;
+    if (const auto* udp = udp_of(side)) {
+        result.guessed = udp->mapping == NatBehavior::unknown && result.ports != Ports::known;
+        result.by_address = udp->mapping == NatBehavior::address_dependent;
+        result.open_filter = udp->filtering == NatBehavior::none || udp->filtering == NatBehavior::endpoint_independent;
+        result.weak_filter = result.open_filter || udp->filtering == NatBehavior::address_dependent;
+        if (!result.reflexive) {
+            result.reflexive = udp->reflexive;
+        }
+        if (result.ports == Ports::block && !udp->block) {
+            result.ports = Ports::random;
+        }
+    }
+    return result;
+}
+
+bool public_host(const View& view) {
+    const auto* udp = udp_of(*view.side);
+    return udp != nullptr && udp->mapping == NatBehavior::none;
+}
+
+/// Plain checks between the reflexive addresses are certain to cross, or nobody can tell that they are not.
+bool checks_suffice(const View& a, const View& b) {
+    const auto easy = [](const View& known, const View& other) {
+        return known.ports == Ports::known && (known.weak_filter || other.ports == Ports::known);
+    };
+    const auto lets_in = [](const View& one, const View& other) { return one.open_filter && other.weak_filter; };
+    return easy(a, b) || easy(b, a) || lets_in(a, b) || lets_in(b, a);
+}
+
+/// `opener`'s fresh ports can be found by `scanner`'s probes, and the answer gets back in.
+bool one_sided(const View& opener, const View& scanner) {
+    if (opener.ports == Ports::known) {
+        return false;
+    }
+    if (scanner.ports == Ports::known || scanner.guessed) {
+        return true;
+    }
+    return opener.weak_filter && (opener.by_address || scanner.weak_filter);
+}
+
+/// Probes go only where the server itself saw this side come from (§4.1).
+bool may_be_probed(const View& view) {
+    return view.reflexive && is_scannable(view.side->observed.unmapped()) &&
+           view.reflexive->address.unmapped() == view.side->observed.unmapped();
+}
+
+std::string topology(const View& a, const View& b) {
+    const int blocked = (a.nat_class == NatClass::blocked ? 1 : 0) + (b.nat_class == NatClass::blocked ? 1 : 0);
+    if (blocked > 0) {
+        return blocked == 1 ? "UDP is blocked at one side" : "UDP is blocked at both sides";
+    }
+    if (a.side->observed.unmapped() == b.side->observed.unmapped()) {
+        return "same NAT";
+    }
+    if (public_host(a) || public_host(b)) {
+        return public_host(a) && public_host(b) ? "both sides are public" : "one side is public";
+    }
+    return a.nat_class == NatClass::unknown || b.nat_class == NatClass::unknown ? "different networks" : "two NATs";
+}
+
+class Planner {
+  public:
+    Planner(View caller, View callee, const PunchHistory& history)
+        : views_{std::move(caller), std::move(callee)}, history_(history) {
+        result_.classes = {views_[0].nat_class, views_[1].nat_class};
+    }
+
+    PunchPlanPair run() && {
+        const auto words = topology(views_[0], views_[1]);
+        for (auto& side : result_.sides) {
+            side.topology = words;
+        }
+        const bool blocked = views_[0].nat_class == NatClass::blocked || views_[1].nat_class == NatClass::blocked;
+        std::vector<Strategy> checks{Strategy::host};
+        if (!blocked) {
+            if (views_[0].nat_class == NatClass::open || views_[1].nat_class == NatClass::open) {
+                checks.push_back(Strategy::reverse);
+            }
+            checks.push_back(Strategy::udp);
+        }
+        in_order(checks);
+        for (const auto strategy : checks) {
+            add_check(strategy);
+        }
+        const bool apart = views_[0].side->observed.unmapped() != views_[1].side->observed.unmapped();
+        if (!blocked && apart && may_be_probed(views_[0]) && may_be_probed(views_[1])) {
+            punch();
+        }
+        return std::move(result_);
+    }
+
+  private:
+    /// What never worked between such networks goes last.
+    void in_order(std::vector<Strategy>& strategies) const {
+        std::ranges::sort(strategies, {}, [&](Strategy strategy) { return std::pair{hopeless(strategy), strategy}; });
+    }
+
+    [[nodiscard]] bool hopeless(Strategy strategy) const {
+        return history_.hopeless(PunchHistory::key(views_[0].nat_class, views_[1].nat_class, strategy));
+    }
+
+    void add_check(Strategy strategy) {
+        for (auto& side : result_.sides) {
+            side.steps.push_back({.strategy = strategy, .budget = kCheckBudget});
+        }
+    }
+
+    void punch() {
+        const auto& [a, b] = views_;
+        if (checks_suffice(a, b)) {
+            return;
+        }
+        std::vector<std::size_t> openers;
+        for (const std::size_t opener : {0U, 1U}) {
+            if (one_sided(views_[opener], views_[1 - opener])) {
+                openers.push_back(opener);
+            }
+        }
+        // One direction is enough, unless a guess may be wrong: the side whose ports are found with least effort opens.
+        std::ranges::sort(openers, {}, [&](std::size_t opener) {
+            const auto ports = views_[opener].ports;
+            return std::tuple{hopeless(strategy_of(ports)), ports, opener};
+        });
+        if (!openers.empty()) {
+            both_ways_ = a.guessed && b.guessed && openers.size() == 2;
+            auto start = a.guessed || b.guessed ? head_start() : Duration{};
+            for (const auto opener : std::span{openers}.first(both_ways_ ? 2 : 1)) {
+                start = add_one_sided(opener, start);
+            }
+        } else if (a.ports == Ports::sequential && b.ports == Ports::sequential) {
+            add_aimed();
+        } else if (a.ports == Ports::block && b.ports == Ports::block && width(a) <= kMaxBlockPair &&
+                   width(b) <= kMaxBlockPair) {
+            add_blocks();
+        }
+    }
+
+    /// Enough for a first round of checks to be answered.
+    [[nodiscard]] Duration head_start() const {
+        const auto rtt = [](const View& view) { return std::min(view.side->rtt.value_or(Duration{}), kMaxHeadStart); };
+        return kHeadStart + std::min(rtt(views_[0]) + rtt(views_[1]), kMaxHeadStart);
+    }
+
+    static Strategy strategy_of(Ports ports) { return ports == Ports::random ? Strategy::birthday : Strategy::predict; }
+
+    static std::uint32_t width(const View& view) {
+        const auto block = *udp_of(*view.side)->block;
+        return static_cast<std::uint32_t>(block.last - block.first) + 1;
+    }
+
+    /// When the next one may start.
+    Duration add_one_sided(std::size_t opener, Duration start) {
+        switch (views_[opener].ports) {
+            case Ports::sequential:
+                return add_bracket(opener, start);
+            case Ports::block:
+                return add_block(opener, start);
+            default:
+                return add_birthday(opener, start);
+        }
+    }
+
+    Duration add_bracket(std::size_t opener, Duration start) {
+        const auto round = [&](Duration at, std::uint16_t sockets, std::uint16_t ports) {
+            auto open = open_step(opener, Strategy::predict, at, kBracketBudget);
+            open.sockets = sockets;
+            open.sample = true;
+            auto scan = scan_step(opener, Strategy::predict, at, kBracketBudget);
+            scan.probes = ports;
+            link(opener, std::move(open), std::move(scan), PunchLink::Kind::bracket);
+        };
+        round(start, kBracketSockets, kBracketPorts);
+        if (both_ways_) {
+            return start + kBracketBudget;
+        }
+        round(start + kSecondBracket, kSecondBracketSockets, kSecondBracketPorts);
+        return start + kSecondBracket + kBracketBudget;
+    }
+
+    Duration add_block(std::size_t opener, Duration start) {
+        const auto block = *udp_of(*views_[opener].side)->block;
+        const auto ports = static_cast<std::uint16_t>(width(views_[opener]));
+        const auto sweep = kBlockLead + ports * net::kScanInterval + kBlockPause;
+        const auto round = [&](Duration at, std::uint16_t sockets) {
+            auto open = open_step(opener, Strategy::predict, at, sweep + kBlockPause);
+            open.sockets = sockets;
+            auto scan = scan_step(opener, Strategy::predict, at + kBlockLead, sweep);
+            scan.ranges = {block};
+            scan.probes = ports;
+            scan.shuffled = true;
+            link(opener, std::move(open), std::move(scan), PunchLink::Kind::none);
+        };
+        round(start, kBlockSockets);
+        if (both_ways_ || 2 * ports > net::kMaxScanProbes) {
+            return start + sweep;
+        }
+        round(start + sweep, 2 * kBlockSockets);
+        return start + 2 * sweep;
+    }
+
+    /// One set of sockets for both rounds: fresh ones would only fill the NAT's table.
+    Duration add_birthday(std::size_t opener, Duration start) {
+        auto open = open_step(opener, Strategy::birthday, start, kBirthdayBudget);
+        open.sockets = net::kMaxPunchSockets;
+        auto scan = scan_step(opener, Strategy::birthday, start + kBirthdayLead, kBirthdayRound);
+        scan.ranges = {kAllPorts};
+        scan.probes = kBirthdayProbes;
+        scan.shuffled = true;
+        auto again = scan;
+        again.start += kBirthdayRound;
+        link(opener, std::move(open), std::move(scan), PunchLink::Kind::none);
+        if (!both_ways_) {
+            result_.sides[1 - opener].steps.push_back(std::move(again));
+        }
+        return start + kBirthdayBudget;
+    }
+
+    /// Both sides' ports move: each opens a burst at the middle of where the other's burst is going to be.
+    void add_aimed() {
+        for (int i = 0; i < kAimRounds; ++i) {
+            PunchLink aim{.kind = PunchLink::Kind::aim};
+            aim.open_step = result_.sides[0].steps.size();
+            aim.scan_step = result_.sides[1].steps.size();
+            for (const std::size_t side : {0U, 1U}) {
+                auto open = open_step(side, Strategy::predict, kAimLead + i * kAimRound, kAimRound);
+                aim.model[side] = model(side);
+                open.sockets = aim.model[side].sockets;
+                open.sample = true;
+                open.first_ttl = 0;
+                open.target.port = 0;
+                result_.sides[side].steps.push_back(std::move(open));
+            }
+            result_.links.push_back(aim);
+        }
+    }
+
+    void add_blocks() {
+        for (const std::size_t opener : {0U, 1U}) {
+            const auto block = *udp_of(*views_[opener].side)->block;
+            auto open = open_step(opener, Strategy::predict, {}, kCheckBudget);
+            open.sockets = net::kMaxPunchSockets;
+            open.target.port = inner_port(views_[1 - opener]);
+            auto scan = scan_step(opener, Strategy::predict, kBirthdayLead, kCheckBudget);
+            scan.ranges = {block};
+            scan.probes = static_cast<std::uint16_t>(width(views_[opener]));
+            scan.shuffled = true;
+            link(opener, std::move(open), std::move(scan), PunchLink::Kind::none);
+        }
+    }
+
+    /// A port of the block that no mapping was seen on, so that one toward us may get it.
+    static std::uint16_t inner_port(const View& view) {
+        const auto& udp = *udp_of(*view.side);
+        auto port = static_cast<std::uint16_t>(udp.block->first + width(view) / 2);
+        while (port < udp.block->last && (std::ranges::count(udp.samples, port) > 0 || view.reflexive->port == port)) {
+            ++port;
+        }
+        return port;
+    }
+
+    [[nodiscard]] SequenceModel model(std::size_t side) const {
+        const auto& udp = *udp_of(*views_[side].side);
+        const auto rate = udp.rate.value_or(0);
+        const auto sockets = std::clamp(4 * std::sqrt(rate * kAimDelay) + 25, 25.0, 128.0);
+        return {.delta = udp.delta.value_or(1), .rate = rate, .sockets = static_cast<std::uint16_t>(sockets)};
+    }
+
+    [[nodiscard]] PunchStep open_step(std::size_t opener, Strategy strategy, Duration start, Duration budget) const {
+        const auto& other = views_[1 - opener];
+        const auto* udp = udp_of(*views_[opener].side);
+        const auto ttl = udp == nullptr ? std::nullopt : udp->opening_ttl;
+        return {.strategy = strategy,
+                .act = PunchAct::open,
+                .start = start,
+                .budget = budget,
+                .first_ttl = std::min(ttl.value_or(kUsualOpeningTtl), kLargestOpeningTtl),
+                .target = {.address = other.side->observed.unmapped(), .port = other.reflexive->port}};
+    }
+
+    /// Of the side that looks for the opener's ports.
+    [[nodiscard]] PunchStep scan_step(std::size_t opener, Strategy strategy, Duration start, Duration budget) const {
+        return {.strategy = strategy,
+                .act = PunchAct::scan,
+                .start = start,
+                .budget = budget,
+                .target = {.address = views_[opener].side->observed.unmapped(), .port = 0}};
+    }
+
+    void link(std::size_t opener, PunchStep open, PunchStep scan, PunchLink::Kind kind) {
+        auto& opens = result_.sides[opener].steps;
+        auto& scans = result_.sides[1 - opener].steps;
+        PunchLink entry{.kind = kind, .opener = opener, .open_step = opens.size(), .scan_step = scans.size()};
+        entry.max_ports = scan.probes;
+        if (kind == PunchLink::Kind::bracket) {
+            entry.model[opener] = model(opener);
+            entry.model[opener].sockets = open.sockets;
+        }
+        opens.push_back(std::move(open));
+        scans.push_back(std::move(scan));
+        result_.links.push_back(entry);
+    }
+
+    std::array<View, 2> views_;
+    const PunchHistory& history_;
+    PunchPlanPair result_;
+    /// Either side may turn out to be the hard one: one round each, so that both stay below the caps.
+    bool both_ways_ = false;
+};
+
+}  // namespace
+
+PunchPlanPair plan(const PlanSide& caller, const PlanSide& callee, const PunchHistory& history) {
+    return Planner{view(caller), view(callee), history}.run();
+}
+
+PunchPlanPair checks_only(PunchPlanPair plans) {
+    for (auto& side : plans.sides) {
+        std::erase_if(side.steps, [](const PunchStep& step) { return step.act != PunchAct::check; });
+    }
+    plans.links.clear();
+    return plans;
+}
+
+NatClass plan_class(const net::NetReport* report) {
+    if (report == nullptr) {
+        return NatClass::unknown;
+    }
+    const auto measured = net::classify(*report);
+    if (measured != NatClass::unknown || report->udp.open != true) {
+        return measured;
+    }
+    // A server with one address cannot tell mappings by remote address from those that are independent of it.
+    switch (report->udp.allocation) {
+        case net::PortAllocation::preserving: {
+            auto known = *report;
+            known.udp.mapping = NatBehavior::endpoint_independent;
+            return net::classify(known);
+        }
+        case net::PortAllocation::sequential:
+            return NatClass::hard_sequential;
+        case net::PortAllocation::block:
+            return NatClass::hard_block;
+        case net::PortAllocation::random:
+            return NatClass::hard_random;
+        case net::PortAllocation::unknown:
+            break;
+    }
+    return NatClass::unknown;
+}
+
+bool is_scannable(const net::Address& address) {
+    constexpr std::uint8_t kFirstReserved = 240;
+    const bool reserved = address.is_v4() && (address.bytes()[0] == 0 || address.bytes()[0] >= kFirstReserved);
+    return !reserved && !address.is_unspecified() && !address.is_loopback() && !address.is_multicast() &&
+           !address.is_link_local() && !address.is_private();
+}
+
+}  // namespace pinhole::rendezvous

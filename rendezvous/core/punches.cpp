@@ -1,0 +1,270 @@
+#include "rendezvous/core/punches.hpp"
+
+#include "rendezvous/core/continuation.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace pinhole::rendezvous {
+
+namespace {
+
+using net::PunchAct;
+using net::PunchStep;
+using net::Strategy;
+
+/// Probes of a step at most.
+std::uint32_t cost(const PunchStep& step) {
+    switch (step.act) {
+        case PunchAct::open:
+            return step.sockets * static_cast<std::uint32_t>(1 + step.budget / net::kOpenRepeat);
+        case PunchAct::scan:
+            return step.shuffled ? step.probes : 2U * step.probes;
+        case PunchAct::check:
+            break;
+    }
+    return 0;
+}
+
+/// Probes that were sent when it was over `elapsed` after Go's instant.
+std::uint32_t used(const PunchStep& step, Duration elapsed) {
+    if (elapsed < step.start) {
+        return 0;
+    }
+    if (step.act == PunchAct::open) {
+        return cost(step);
+    }
+    const auto sent = (elapsed - step.start) / net::kScanInterval + 1;
+    return static_cast<std::uint32_t>(std::min<std::int64_t>(sent, cost(step)));
+}
+
+std::optional<ScanGuard::Claim> claim_of(const net::PunchPlan& plan, const net::Address& target,
+                                         const crypto::PeerId& prober, TimePoint now) {
+    ScanGuard::Claim claim{.target = target, .prober = prober};
+    for (const auto& step : plan.steps) {
+        claim.probes += cost(step);
+        if (step.act == PunchAct::scan) {
+            const auto from = now + step.start;
+            claim.from = claim.scans ? std::min(claim.from, from) : from;
+            claim.until = std::max(claim.until, from + step.budget);
+            claim.scans = true;
+        }
+    }
+    return claim.probes == 0 ? std::nullopt : std::optional{claim};
+}
+
+/// How much later the probing may begin without a step beyond the bounds.
+Duration patience_of(const PunchPlanPair& planned) {
+    Duration last{};
+    for (const auto& side : planned.sides) {
+        for (const auto& step : side.steps) {
+            last = std::max(last, step.start);
+        }
+    }
+    return net::kMaxPunchStart - last;
+}
+
+void delay(net::PunchPlan& plan, Duration wait) {
+    for (auto& step : plan.steps) {
+        if (step.act != PunchAct::check) {
+            step.start += wait;
+        }
+    }
+}
+
+}  // namespace
+
+std::array<net::PunchPlan, 2> Punches::begin(const Party& caller, const Party& callee, TimePoint now) {
+    auto planned = plan(caller.plan, callee.plan, history_);
+    if (plans_.size() >= config_.max_plans || sides_.contains(caller.side) || sides_.contains(callee.side)) {
+        return checks_only(std::move(planned)).sides;
+    }
+    Plan entry{.sides = {caller.side, callee.side},
+               .observed = {caller.plan.observed.unmapped(), callee.plan.observed.unmapped()},
+               .rtt = {caller.plan.rtt.value_or(Duration{}), callee.plan.rtt.value_or(Duration{})},
+               .plans = {},
+               .links = {},
+               .classes = planned.classes,
+               .claims = {}};
+    reserve(planned, entry, {caller.id, callee.id}, now);
+    for (const auto& link : planned.links) {
+        entry.links.push_back({.link = link});
+    }
+    entry.plans = planned.sides;
+    const PlanKey key{++last_key_};
+    sides_.emplace(caller.side, key);
+    sides_.emplace(callee.side, key);
+    plans_.emplace(key, std::move(entry));
+    deadlines_.set(key, now + config_.linger);
+    return std::move(planned.sides);
+}
+
+void Punches::reserve(PunchPlanPair& planned, Plan& plan, const std::array<crypto::PeerId, 2>& ids, TimePoint now) {
+    std::vector<ScanGuard::Claim> claims;
+    for (const std::size_t who : {0U, 1U}) {
+        plan.claims[who] = claim_of(planned.sides[who], plan.observed[1 - who], ids[who], now);
+        if (plan.claims[who]) {
+            claims.push_back(*plan.claims[who]);
+        }
+    }
+    if (claims.empty()) {
+        return;
+    }
+    const auto wait = guard_.reserve(claims, patience_of(planned), now);
+    if (!wait) {
+        planned = checks_only(std::move(planned));
+        plan.claims = {};
+        return;
+    }
+    for (const std::size_t who : {0U, 1U}) {
+        delay(planned.sides[who], *wait);
+        if (plan.claims[who]) {
+            plan.claims[who]->from += *wait;
+            plan.claims[who]->until += *wait;
+        }
+    }
+}
+
+void Punches::handle_samples(ConnectionId from, const signaling::PunchSamples& samples, TimePoint now) {
+    const auto found = find({.connection = from, .call = samples.call});
+    // Ports at another address than the one that is scanned are of no use.
+    if (!found || samples.external.unmapped() != found->plan->second.observed[found->who]) {
+        return;
+    }
+    auto& plan = found->plan->second;
+    for (auto& link : plan.links) {
+        const auto& known = link.link;
+        if (link.answered) {
+            continue;
+        }
+        if (known.kind == PunchLink::Kind::bracket && known.opener == found->who && known.open_step == samples.step) {
+            answer_bracket(plan, link, samples);
+        } else if (known.kind == PunchLink::Kind::aim &&
+                   (found->who == 0 ? known.open_step : known.scan_step) == samples.step) {
+            link.samples[found->who] = Samples{.before = samples.before, .received = now};
+            answer_aim(plan, link, now);
+        }
+    }
+}
+
+void Punches::answer_bracket(Plan& plan, Link& link, const signaling::PunchSamples& samples) {
+    const auto& known = link.link;
+    auto ranges = bracket(samples.before, samples.after, known.model[known.opener], known.max_ports);
+    if (!ranges.empty()) {
+        link.answered = true;
+        scan(plan.sides[1 - known.opener], known.scan_step, std::move(ranges));
+    }
+}
+
+void Punches::answer_aim(Plan& plan, Link& link, TimePoint now) {
+    std::array<std::uint16_t, 2> ports{};
+    for (const std::size_t who : {0U, 1U}) {
+        const auto& samples = link.samples[who];
+        if (!samples) {
+            return;
+        }
+        // The sample was made a round trip before it came here, and its side begins half of one after we say so.
+        const auto age = now - samples->received + plan.rtt[who] + plan.rtt[who] / 2;
+        const auto port = aim(samples->before, link.link.model[who], age);
+        if (!port) {
+            return;
+        }
+        ports[who] = *port;
+    }
+    link.answered = true;
+    scan(plan.sides[0], link.link.open_step, {{.first = ports[1], .last = ports[1]}});
+    scan(plan.sides[1], link.link.scan_step, {{.first = ports[0], .last = ports[0]}});
+}
+
+void Punches::scan(const Side& to, std::size_t step, std::vector<net::PortRange> ranges) {
+    deliveries_.push_back(
+        {.to = to.connection,
+         .message = signaling::PunchScan{
+             .call = to.call, .step = static_cast<std::uint32_t>(step), .ranges = std::move(ranges)}});
+}
+
+void Punches::handle_outcome(ConnectionId from, const signaling::PunchOutcome& outcome, TimePoint now) {
+    const auto found = find({.connection = from, .call = outcome.call});
+    if (!found) {
+        return;
+    }
+    auto& plan = found->plan->second;
+    if (auto claim = std::exchange(plan.claims[found->who], std::nullopt)) {
+        std::uint32_t sent = 0;
+        for (const auto& step : plan.plans[found->who].steps) {
+            sent += outcome.strategy ? used(step, std::chrono::milliseconds{outcome.elapsed_ms}) : cost(step);
+        }
+        // What a side did not send it says itself; the side that is probed has no voice in it.
+        guard_.release(*claim, claim->probes - std::min(sent, claim->probes), now);
+    }
+    // Both sides see the same outcome: one voice a call.
+    if (found->who == 0 && !plan.recorded) {
+        record(plan, outcome.strategy);
+    }
+}
+
+void Punches::record(Plan& plan, const std::optional<Strategy>& worked) {
+    plan.recorded = true;
+    std::vector<Strategy> planned;
+    for (const auto& step : plan.plans[0].steps) {
+        if (std::ranges::find(planned, step.strategy) == planned.end()) {
+            planned.push_back(step.strategy);
+        }
+    }
+    for (const auto strategy : planned) {
+        // Of what runs at once only one can win; nothing is said of the others.
+        if (!worked || strategy == *worked) {
+            history_.record(PunchHistory::key(plan.classes[0], plan.classes[1], strategy), worked.has_value());
+        }
+    }
+}
+
+void Punches::handle_end(const Side& side) {
+    if (const auto found = find(side)) {
+        forget(found->plan);
+    }
+}
+
+void Punches::handle_lost(ConnectionId connection) {
+    for (auto next = sides_.lower_bound({.connection = connection, .call = {}});
+         next != sides_.end() && next->first.connection == connection;
+         next = sides_.lower_bound({.connection = connection, .call = {}})) {
+        forget(plans_.find(next->second));
+    }
+}
+
+void Punches::handle_timeout(TimePoint now) {
+    while (const auto key = deadlines_.expire(now)) {
+        forget(plans_.find(*key));
+    }
+}
+
+std::optional<Calls::Delivery> Punches::poll_delivery() {
+    if (deliveries_.empty()) {
+        return std::nullopt;
+    }
+    auto delivery = std::move(deliveries_.front());
+    deliveries_.pop_front();
+    return delivery;
+}
+
+std::optional<Punches::Found> Punches::find(const Side& side) {
+    const auto found = sides_.find(side);
+    if (found == sides_.end()) {
+        return std::nullopt;
+    }
+    const auto plan = plans_.find(found->second);
+    return Found{.plan = plan, .who = plan->second.sides[0] == side ? 0U : 1U};
+}
+
+void Punches::forget(Iterator found) {
+    const auto& plan = found->second;
+    // What its sides probe stays counted, and their turns last: nobody said that they have stopped.
+    for (const auto& side : plan.sides) {
+        sides_.erase(side);
+    }
+    deadlines_.set(found->first, std::nullopt);
+    plans_.erase(found);
+}
+
+}  // namespace pinhole::rendezvous
