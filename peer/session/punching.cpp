@@ -9,9 +9,9 @@ namespace pinhole::session {
 
 namespace {
 
-/// Where nobody has measured it: beyond two NATs in a row, and before those of the other side, which are three hops
-/// away at least.
-constexpr std::uint8_t kOpeningTtl = 3;
+/// Where nobody has measured it: enough for one NAT of our own, and too little to reach the other side's even if there
+/// is nothing but one router between. There it would do what it is to prevent.
+constexpr std::uint8_t kOpeningTtl = 2;
 /// Between the packets that only open our own NATs and the first check: so much later may the other side start before
 /// its NATs take our checks for those of a stranger.
 constexpr Duration kOpeningGap = 30ms;

@@ -1,6 +1,7 @@
 #include "tests/sim/connect_world.hpp"
 
 #include "peer/session/errors.hpp"
+#include "tests/sim/nat_truth.hpp"
 
 #include <utility>
 
@@ -37,6 +38,14 @@ bool ConnectWorld::log_in() {
     return world.run([&] { return alice.online() && bob.online(); }, 20s);
 }
 
+void ConnectWorld::report(const std::optional<lab::NatConfig>& alices, const std::optional<lab::NatConfig>& bobs) {
+    world.run([&] { return alice.reflexive() && bob.reflexive(); }, 5s);
+    alice.report(report_of(alices, alice.reflexive()));
+    bob.report(report_of(bobs, bob.reflexive()));
+    // Long enough for a segment that is lost.
+    world.run_for(2s);
+}
+
 Verdict ConnectWorld::connect() {
     const auto called = world.now();
     alice.call(bob.id());
@@ -49,7 +58,7 @@ bool ConnectWorld::finish(Duration limit) {
 }
 
 Verdict ConnectWorld::judge(TimePoint called) const {
-    Verdict verdict;
+    Verdict verdict{.probes = alice.probes() + bob.probes()};
     if (alice.exchanged() && bob.exchanged() && !alice.corrupted() && !bob.corrupted()) {
         verdict.outcome = Outcome::direct;
         verdict.strategy = alice.last<session::PathInUse>()->strategy;

@@ -23,6 +23,8 @@ struct Verdict {
     net::Endpoint remote{};
     /// From the call until both were connected.
     Duration took{};
+    /// Datagrams of ICE and punching, of both sides.
+    std::uint64_t probes = 0;
     std::string why{};
 };
 
@@ -33,6 +35,8 @@ class ConnectWorld {
 
     /// Logs both in; false if that takes more than 20 s.
     bool log_in();
+    /// Both tell the server what they would have measured behind these NATs, and it hears of it.
+    void report(const std::optional<lab::NatConfig>& alices, const std::optional<lab::NatConfig>& bobs);
     /// alice calls bob; runs until it is decided.
     Verdict connect();
     /// Runs until both sides have all bytes.

@@ -45,4 +45,34 @@ struct NatTruth {
     return truth;
 }
 
+/// What a whole measurement behind one NAT says; nullopt: a public host. `reflexive`: any endpoint of it there, from
+/// which the block follows.
+[[nodiscard]] inline net::NetReport report_of(const std::optional<lab::NatConfig>& nat,
+                                              const std::optional<net::Endpoint>& reflexive) {
+    net::NetReport report;
+    report.udp.open = true;
+    report.udp.reflexive = reflexive;
+    if (!nat) {
+        report.udp.mapping = net::NatBehavior::none;
+        report.udp.filtering = net::NatBehavior::none;
+        report.udp.allocation = net::PortAllocation::preserving;
+        return report;
+    }
+    const auto truth = truth_of({*nat});
+    report.udp.opening_ttl = 2;
+    report.udp.mapping = truth.mapping;
+    report.udp.filtering = truth.filtering;
+    report.udp.allocation = truth.allocation;
+    report.udp.delta = truth.delta;
+    if (truth.delta) {
+        report.udp.rate = nat->background;
+    }
+    if (truth.allocation == net::PortAllocation::block && reflexive && nat->block_size > 0) {
+        const auto first =
+            static_cast<std::uint16_t>(reflexive->port - (reflexive->port - nat->first_port) % nat->block_size);
+        report.udp.block = {.first = first, .last = static_cast<std::uint16_t>(first + nat->block_size - 1)};
+    }
+    return report;
+}
+
 }  // namespace pinhole::sim

@@ -209,6 +209,9 @@ void PeerProgram::begin(const crypto::PeerId& remote, signaling::CallId call) {
     config.remote = remote;
     config.services = kServices;
     config.path_patience = options_.path_patience;
+    config.stun = options_.server;
+    config.without = options_.without;
+    close_punch_sockets();
     application_.reset();
     connected_at_.reset();
     session_ = std::make_unique<session::Session>(config, call, candidates(), rng_);
@@ -258,8 +261,13 @@ void PeerProgram::drain() {
         while (const auto message = session_->poll_signaling()) {
             signaling_.send(*message, world_.now());
         }
+        while (const auto request = session_->poll_socket_request()) {
+            serve(*request);
+            more = true;
+        }
         while (const auto transmit = session_->poll_stun()) {
-            host_.send_udp(transmit->path, transmit->payload);
+            ++probes_;
+            host_.send_udp(transmit->path, transmit->payload, net::Ecn::not_ect, transmit->ttl);
         }
         send_packets();
     }
@@ -268,6 +276,38 @@ void PeerProgram::drain() {
     if (tcp_ && !bytes.empty()) {
         host_.write(*tcp_, bytes, world_.now());
     }
+}
+
+void PeerProgram::serve(const session::SocketRequest& request) {
+    if (const auto* close = std::get_if<punch::CloseSocket>(&request)) {
+        punch_ports_.erase(close->local.port);
+        host_.close_udp(close->local.port);
+        return;
+    }
+    const auto& open = std::get<punch::OpenSocket>(request);
+    const auto port = host_.open_udp(0, [this](const net::Received& datagram) { handle_datagram(datagram); });
+    const auto source = host_.source(open.family);
+    if (!port || !source) {
+        session_->handle_socket_failed(open.token, world_.now());
+        return;
+    }
+    punch_ports_.insert(*port);
+    session_->handle_socket(open.token, {.address = *source, .port = *port}, world_.now());
+}
+
+void PeerProgram::close_punch_sockets() {
+    for (const auto port : std::exchange(punch_ports_, {})) {
+        host_.close_udp(port);
+    }
+}
+
+void PeerProgram::report(const net::NetReport& report) {
+    signaling_.send(signaling::Report{.report = report}, world_.now());
+    drain_signaling();
+}
+
+std::optional<net::Endpoint> PeerProgram::reflexive() const {
+    return reflexives_.empty() ? std::nullopt : std::optional{reflexives_.begin()->second.endpoint};
 }
 
 void PeerProgram::send_packets() {

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 namespace pinhole::sim {
@@ -20,6 +21,8 @@ struct PeerOptions {
     Duration path_patience = 10s;
     /// The caller opens one stream of so many bytes when connected; the callee sends as many back over it.
     std::uint64_t bytes = 20'000;
+    /// Strategies that it does not use.
+    std::vector<net::Strategy> without{};
 };
 
 class PeerProgram final : public Program {
@@ -29,6 +32,8 @@ class PeerProgram final : public Program {
     /// Opens the socket and connects to the server.
     void start();
     void call(const crypto::PeerId& peer);
+    /// Tells the server where it stands, as if it had measured.
+    void report(const net::NetReport& report);
     /// Says goodbye to the other side.
     void hang_up(session::Goodbye goodbye = session::Goodbye::done);
 
@@ -49,6 +54,15 @@ class PeerProgram final : public Program {
     [[nodiscard]] const std::vector<session::Event>& events() const { return events_; }
 
     [[nodiscard]] net::Endpoint local() const;
+
+    /// As the server's STUN has seen it.
+    [[nodiscard]] std::optional<net::Endpoint> reflexive() const;
+
+    /// UDP sockets for punching that are open.
+    [[nodiscard]] std::size_t punch_sockets() const { return punch_ports_.size(); }
+
+    /// Datagrams that ICE and punching have sent.
+    [[nodiscard]] std::uint64_t probes() const { return probes_; }
 
     template <class E>
     [[nodiscard]] const E* last() const {
@@ -83,6 +97,8 @@ class PeerProgram final : public Program {
     void drain();
     void handle_event(const session::Event& event);
     void send_packets();
+    void serve(const session::SocketRequest& request);
+    void close_punch_sockets();
     [[nodiscard]] std::vector<net::Candidate> candidates() const;
     [[nodiscard]] WallTime wall() const;
 
@@ -94,6 +110,8 @@ class PeerProgram final : public Program {
     session::SignalingClient signaling_;
     std::optional<TcpId> tcp_;
     std::uint16_t port_ = 0;
+    std::set<std::uint16_t> punch_ports_;
+    std::uint64_t probes_ = 0;
     ice::Gatherer gatherer_;
     bool gathering_ = false;
     std::optional<TimePoint> gathered_at_;

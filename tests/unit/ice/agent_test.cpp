@@ -400,5 +400,69 @@ TEST(IceAgent, ReplaysTheSameTraceForTheSameSeed) {
     EXPECT_NE(run(77), run(78));
 }
 
+/// A pair that no candidate names: alice has a socket that ICE does not know, and something of bob came in there.
+struct NamedPath {
+    VirtualNetwork network{1, {}};
+    net::PathAddresses path{.local = at("203.0.113.1:7000"), .remote = at("203.0.113.2:6000")};
+
+    NamedPath() {
+        auto a = lan_host("203.0.113.1:7000", Role::controlling);
+        auto b = lan_host("203.0.113.2:6000", Role::controlled);
+        a.base = false;
+        network.add(a);
+        network.add(b);
+        network.exchange_credentials(0, 1);
+    }
+};
+
+TEST(IceAgent, ChecksAPathThatNobodyOffered) {
+    NamedPath named;
+    auto& network = named.network;
+    network.start(0);
+    network.start(1);
+    network.agent(0).check(named.path, network.now());
+    ASSERT_TRUE(network.run_until_selected(2s));
+    EXPECT_EQ(network.agent(0).selected()->path, named.path);
+    EXPECT_EQ(network.agent(1).selected()->path.remote, named.path.local);
+}
+
+TEST(IceAgent, ChecksAPathThatWasNamedBeforeTheStart) {
+    NamedPath named;
+    auto& network = named.network;
+    network.agent(0).check(named.path, network.now());
+    network.start(0);
+    network.start(1);
+    ASSERT_TRUE(network.run_until_selected(2s));
+    EXPECT_EQ(network.agent(0).selected()->path, named.path);
+}
+
+TEST(IceAgent, ANamedSocketMakesNoOtherPairs) {
+    NamedPath named;
+    auto& network = named.network;
+    network.agent(0).add_remote_candidate(testing::host_candidate(at("203.0.113.9:9000")), network.now());
+    network.start(0);
+    network.agent(0).check(named.path, network.now());
+    network.agent(0).add_remote_candidate(testing::host_candidate(at("203.0.113.8:8000")), network.now());
+    network.run_until(1s);
+    EXPECT_FALSE(network.sent().empty());
+    for (const auto& sent : network.sent()) {
+        EXPECT_TRUE(sent.host == 1 || sent.transmit.path == named.path) << sent.transmit.path.remote.text();
+    }
+}
+
+TEST(IceAgent, DoesNotGiveUpWhilePathsMayStillBeNamed) {
+    NamedPath named;
+    auto& network = named.network;
+    network.agent(0).keep_until(network.now() + 20s);
+    network.agent(0).end_of_remote_candidates(network.now());
+    network.start(0);
+    network.start(1);
+    network.run_until(19s);
+    EXPECT_TRUE(network.all<Failed>(0).empty());
+    EXPECT_FALSE(network.all<Failed>(1).empty());
+    network.run_until(21s);
+    EXPECT_FALSE(network.all<Failed>(0).empty());
+}
+
 }  // namespace
 }  // namespace pinhole::ice

@@ -50,7 +50,9 @@ std::size_t VirtualNetwork::add(const HostConfig& config, Duration patience) {
     hosts_.push_back(std::move(host));
     const auto index = hosts_.size() - 1;
     auto& agent = *hosts_[index].agent;
-    agent.add_local_candidate(host_candidate(config.address), now_);
+    if (config.base) {
+        agent.add_local_candidate(host_candidate(config.address), now_);
+    }
     if (config.nat_address) {
         agent.add_local_candidate({.type = net::CandidateType::server_reflexive,
                                    .endpoint = reflexive(index),

@@ -35,6 +35,8 @@ struct HostConfig {
     Role role = Role::controlling;
     bool offer_host = true;
     bool offer_reflexive = true;
+    /// The agent knows the socket from the beginning.
+    bool base = true;
 };
 
 /// One packet as it left an agent.
