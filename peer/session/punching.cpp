@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint8_t kOpeningTtl = 2;
 /// Between the packets that only open our own NATs and the first check: so much later may the other side start before
 /// its NATs take our checks for those of a stranger.
-constexpr Duration kOpeningGap = 30ms;
+constexpr Duration kOpeningGap = 10ms;
 /// For the check on what the last step has found.
 constexpr Duration kLastCheck = 2s;
 /// Bounds the queue of whoever does not poll; a plan's probes are fewer.

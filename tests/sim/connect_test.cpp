@@ -147,7 +147,7 @@ class AnyTwoNats : public testing::TestWithParam<Conditions> {
                 << "cell " << static_cast<int>(cell) << ": " << tally.direct << " of " << tally.all << ", not "
                 << missed_[cell];
         };
-        expect(Cell::certain, 100, 85);
+        expect(Cell::certain, 100, 95);
         expect(Cell::bracket, 99, 95);
         expect(Cell::aimed, 97, 85);
         expect(Cell::birthday, 97, 95);
