@@ -1,6 +1,7 @@
 // The input is a script for one server: two peers that are logged in and call each other, one connection that never
 // logs in, bytes of a stranger on any of them, and time that jumps. What must hold: no crash, nothing comes out for a
-// connection that is closed, and nothing is left when all are gone.
+// connection that is closed, probes are only ever asked for toward the other peer, and nothing is left when all are
+// gone.
 #include "common/signaling/codec.hpp"
 #include "rendezvous/core/server.hpp"
 
@@ -26,21 +27,25 @@ crypto::Identity identity(std::uint8_t number) {
     return crypto::Identity::from_seed(crypto::SecretKey{seed});
 }
 
-const net::Endpoint kSource{.address = net::Address::v4({192, 0, 2, 1}), .port = 1};
+net::Endpoint source(std::uint8_t number) {
+    return {.address = net::Address::v4({192, 0, 2, number}), .port = 1};
+}
+
 const net::Candidate kCandidate{
-    .type = net::CandidateType::host, .endpoint = kSource, .base = {}, .priority = 1, .foundation = "1"};
+    .type = net::CandidateType::host, .endpoint = source(1), .base = {}, .priority = 1, .foundation = "1"};
 
 /// A client and what it has seen.
 struct Peer {
     signaling::SecureLink link;
     rendezvous::ConnectionId connection;
     crypto::PeerId id;
+    std::uint8_t number = 0;
     CallId rung{};
 };
 
 class Play {
   public:
-    explicit Play(ByteView script) : script_(script), peers_{log_in(1), log_in(2)} { stranger_ = open(); }
+    explicit Play(ByteView script) : script_(script), peers_{log_in(1), log_in(2)} { stranger_ = open(3); }
 
     void run() {
         while (!script_.empty()) {
@@ -58,8 +63,8 @@ class Play {
     }
 
   private:
-    rendezvous::ConnectionId open() {
-        const auto connection = server_.open(kSource, now_);
+    rendezvous::ConnectionId open(std::uint8_t number) {
+        const auto connection = server_.open(source(number), now_);
         open_.insert(connection);
         return connection;
     }
@@ -68,8 +73,9 @@ class Play {
         const auto who = identity(number);
         const signaling::Hello hello{.id = who.id(), .version = 1, .agent = "fuzz"};
         Peer peer{.link = signaling::SecureLink::client(who.noise_keys(), signaling::serialize(hello), rng_),
-                  .connection = open(),
-                  .id = who.id()};
+                  .connection = open(number),
+                  .id = who.id(),
+                  .number = number};
         for (auto bytes = peer.link.poll_output(); !bytes.empty(); bytes = peer.link.poll_output()) {
             server_.handle_bytes(peer.connection, bytes, now_);
             while (const auto output = server_.poll_output()) {
@@ -138,9 +144,49 @@ class Play {
             case 11:
                 say(peer, signaling::Report{.report = {}});
                 break;
+            case 12:
+                say(peer, signaling::Report{.report = report(peer)});
+                break;
+            case 13:
+                say(peer, samples(peer, call));
+                break;
+            case 14:
+                say(peer, signaling::PunchOutcome{
+                              .call = call,
+                              .strategy = (what & 0x10U) != 0 ? std::optional{net::Strategy::predict} : std::nullopt,
+                              .elapsed_ms = script_.u16().value_or(0)});
+                break;
             default:
-                stranger_ = open();
+                stranger_ = open(3);
         }
+    }
+
+    /// Its numbers are the script's, within the bounds of the wire.
+    net::NetReport report(const Peer& peer) {
+        net::NetReport measured;
+        measured.udp.open = true;
+        measured.udp.mapping = static_cast<net::NatBehavior>(script_.u8().value_or(0) % 5);
+        measured.udp.filtering = static_cast<net::NatBehavior>(script_.u8().value_or(0) % 5);
+        measured.udp.allocation = static_cast<net::PortAllocation>(script_.u8().value_or(0) % 5);
+        measured.udp.delta = static_cast<std::int16_t>(script_.u16().value_or(1));
+        measured.udp.rate = script_.u16().value_or(0);
+        const auto first = static_cast<std::uint16_t>(1 + script_.u16().value_or(0) % 63'000);
+        measured.udp.block = net::PortRange{
+            .first = first, .last = static_cast<std::uint16_t>(first + script_.u16().value_or(0) % 2048)};
+        measured.udp.reflexive = source(peer.number);
+        return measured;
+    }
+
+    signaling::PunchSamples samples(const Peer& peer, CallId call) {
+        signaling::PunchSamples result{.call = call,
+                                       .step = script_.u8().value_or(0) % 16U,
+                                       .external = source(peer.number).address,
+                                       .before = {},
+                                       .after = {}};
+        const auto port = [&] { return std::max<std::uint16_t>(1, script_.u16().value_or(1)); };
+        result.before = {port()};
+        result.after = {port(), port()};
+        return result;
     }
 
     void drain() {
@@ -167,6 +213,12 @@ class Play {
             require(message.has_value());
             if (const auto* incoming = std::get_if<signaling::Incoming>(&*message)) {
                 peer.rung = incoming->call;
+            }
+            if (const auto* go = std::get_if<signaling::Go>(&*message)) {
+                const auto other = source(static_cast<std::uint8_t>(3 - peer.number)).address;
+                require(std::ranges::all_of(go->plan.steps, [&](const auto& step) {
+                    return step.act == net::PunchAct::check || step.target.address == other;
+                }));
             }
         }
     }
