@@ -78,6 +78,7 @@ class NetcheckCommand {
     std::unique_ptr<shell::NetcheckDriver> driver_;
     std::optional<net::NetReport> report_;
     bool report_complete_ = false;
+    std::optional<TimePoint> reported_at_;
     std::chrono::steady_clock::time_point round_began_;
     bool remembered_ = false;
     std::optional<Exit> exit_;
