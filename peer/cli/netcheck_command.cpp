@@ -55,7 +55,7 @@ NetcheckCommand::NetcheckCommand(Environment& environment, NetcheckOptions optio
       progress_timer_(io_) {}
 
 Exit NetcheckCommand::execute() {
-    if (const auto failure = choose_server()) {
+    if (const auto failure = prepare()) {
         output_.fail(*failure);
         return failure->exit;
     }
@@ -78,7 +78,15 @@ Exit NetcheckCommand::execute() {
     return exit_.value_or(Exit::failure);
 }
 
-std::optional<Failure> NetcheckCommand::choose_server() {
+std::optional<Failure> NetcheckCommand::prepare() {
+    if (environment_.options().bind) {
+        bind_ = net::Address::parse(*environment_.options().bind);
+        const auto own = io::local_addresses(/*include_loopback=*/true);
+        if (!options_.watch && std::ranges::find(own, *bind_) == own.end()) {
+            return Failure{Exit::failure, "network", "no interface of this machine has the address " + bind_->text(),
+                           "check the address given with --bind"};
+        }
+    }
     if (options_.stun) {
         server_.host = *net::parse_host_port(*options_.stun, limits::kServerPort);
         return std::nullopt;
@@ -196,9 +204,7 @@ void NetcheckCommand::measure() {
     config.check.servers = shell::stun_servers(endpoints_, second_port);
     config.check.tcp = options_.tcp;
     config.check.lifetime = options_.lifetime.value_or(std::chrono::seconds{0});
-    if (environment_.options().bind) {
-        config.bind = net::Address::parse(*environment_.options().bind);
-    }
+    config.bind = bind_;
     config.check.local = shell::usable_addresses(io::local_addresses(/*include_loopback=*/true),
                                                  endpoints_.front().address, config.bind);
     driver_ = std::make_unique<shell::NetcheckDriver>(io_.get_executor(), std::move(config), rng_,

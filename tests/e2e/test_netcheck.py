@@ -16,6 +16,7 @@ import kernel_nats
 import netlab
 import servers
 
+FAILURE = 1
 FIRST_MS, COMPLETE_MS = 1000, 6000
 
 _FIELDS = {"udp", "tcp", "local", "ipv6", "gateway", "relays", "class", "summary"}
@@ -127,6 +128,8 @@ class Netcheck(LabCase):
         self.assert_fails(alice.start("netcheck"), USAGE)
         for wrong in (("--stun", ":1"), ("--lifetime", "soon")):
             self.assert_exit(alice.start("netcheck", *wrong), USAGE)
+        error = self.assert_fails(alice.start("--bind", "192.0.2.77", "netcheck", "--stun", "192.0.2.1"), FAILURE)
+        self.assertIn("192.0.2.77", error["message"])
 
     # --- against which server --------------------------------------------------------------------------------------
 
@@ -166,7 +169,7 @@ class Netcheck(LabCase):
         screen, errors = program.communicate(timeout=15)
         self.assertEqual((program.returncode, errors), (DONE, ""))
         for words in ("Direct connections", "Class          E\n", f"This machine   {host.address}\n",
-                      f"{netlab.SERVER_ADDRESS}:3478, round trip 4", "Relays         none offered", "Not measured"):
+                      f"{netlab.SERVER_ADDRESS}:3478, round trip 4", "Relays         none offered", "Notes          "):
             self.assertIn(words, screen)
         self.assertLessEqual(max(map(len, screen.splitlines())), 80)
 
