@@ -26,6 +26,8 @@ struct Situation {
     /// All machines and NATs have IPv6.
     bool ipv6 = false;
     Duration lifetime{};
+    /// What alice's system gives to sockets.
+    std::optional<std::pair<std::uint16_t, std::uint16_t>> ports{};
     std::uint64_t seed = 1;
 };
 
@@ -50,6 +52,9 @@ class Measured {
         : world{topology_of(situation), situation.seed}, at_(*world.host("server").source(net::Family::v4)) {
         if (!situation.server_down) {
             server_ = std::make_unique<ServerProgram>(world, "server", situation.server);
+        }
+        if (situation.ports) {
+            world.host("alice").use_ports(situation.ports->first, situation.ports->second);
         }
         const auto second = situation.server.second_port;
         netcheck::Config config;
@@ -224,7 +229,8 @@ struct Counted {
     double made = 0;
 };
 
-Counted count_others(double rate, std::int32_t delta, std::uint64_t seed) {
+Counted count_others(double rate, std::int32_t delta, std::uint64_t seed,
+                     std::optional<std::pair<std::uint16_t, std::uint16_t>> ports = std::nullopt) {
     auto nat =
         nat_config("cgn", {.mapping = Dependence::address_and_port_dependent, .allocation = Allocation::sequential});
     nat.delta = delta;
@@ -238,7 +244,7 @@ Counted count_others(double rate, std::int32_t delta, std::uint64_t seed) {
 
     std::optional<Mark> first;
     Mark last;
-    Measured measured{{.nats = {nat}, .seed = rng.u64()}, [&](World& world) {
+    Measured measured{{.nats = {nat}, .ports = ports, .seed = rng.u64()}, [&](World& world) {
                           const auto counters = world.network().nat("cgn").counters();
                           if (counters.mappings_made != last.counters.mappings_made) {
                               last = {.at = world.now(), .counters = counters};
@@ -283,6 +289,12 @@ TEST_P(OtherTraffic, IsCountedWithinAQuarter) {
     if (seeds >= 30) {
         EXPECT_NEAR(mean, rate, 0.1 * rate);
     }
+}
+
+TEST_P(Seeds, PortThatTheSystemGivesAgainIsNoNewMapping) {
+    const auto counted = count_others(50, 1, GetParam(), std::pair<std::uint16_t, std::uint16_t>{40000, 40050});
+    ASSERT_TRUE(counted.estimate);
+    EXPECT_NEAR(*counted.estimate, counted.made, 0.25 * counted.made);
 }
 
 INSTANTIATE_TEST_SUITE_P(Netcheck, OtherTraffic,
