@@ -217,11 +217,11 @@ Options parse(const std::vector<std::string>& words) {
 int main(int argc, char** argv) {
     try {
         const auto result = run(parse({argv + 1, argv + argc}));
-        std::printf("{\"packets\": %llu, \"bytes\": %llu, \"seconds\": %.6f}\n",
-                    static_cast<unsigned long long>(result.packets), static_cast<unsigned long long>(result.bytes),
-                    Seconds{result.last - result.first}.count());
+        (void)std::printf("{\"packets\": %llu, \"bytes\": %llu, \"seconds\": %.6f}\n",
+                          static_cast<unsigned long long>(result.packets),
+                          static_cast<unsigned long long>(result.bytes), Seconds{result.last - result.first}.count());
     } catch (const std::exception& error) {
-        std::fprintf(stderr, "natbox-load: %s\n", error.what());
+        (void)std::fprintf(stderr, "natbox-load: %s\n", error.what());
         return 1;
     }
     return 0;
