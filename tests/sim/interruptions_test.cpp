@@ -117,6 +117,34 @@ TEST_P(Interrupted, PeersComeBackToAServerThatWasAway) {
     EXPECT_EQ(peers.connect().outcome, Outcome::direct);
 }
 
+TEST_P(Interrupted, HostThatIsPluggedInElsewhereGoesOn) {
+    auto topology = two_homes(kHome, std::nullopt);
+    topology.nats.push_back(nat_node(nat_config("cafe", {.allocation = Allocation::random}), kLine));
+    auto peers = transferring(topology, GetParam());
+    const auto before = peers->alice.local();
+    EXPECT_NE(peers->world.move("alice", "cafe"), before.address);
+    EXPECT_TRUE(peers->finish(60s));
+    EXPECT_FALSE(peers->bob.corrupted());
+    EXPECT_EQ(peers->bob.last<session::PathInUse>()->addresses.remote.address,
+              peers->world.network().nat("cafe").external().front());
+}
+
+TEST_P(Interrupted, IPv6IsUsedThroughFirewallsWhereIPv4HasNoWay) {
+    const NatKind hard{.mapping = Dependence::address_and_port_dependent, .allocation = Allocation::random};
+    for (const bool ipv6 : {true, false}) {
+        auto topology = two_homes(hard, hard);
+        for (std::size_t i = 0; ipv6 && i < 2; ++i) {
+            topology.nats[i].lan_v6 = net::Address::any(net::Family::v6);
+            topology.hosts[i].addresses.push_back(net::Address::any(net::Family::v6));
+        }
+        ConnectWorld peers{topology, GetParam()};
+        ASSERT_TRUE(peers.log_in());
+        const auto verdict = peers.connect();
+        EXPECT_EQ(verdict.outcome, ipv6 ? Outcome::direct : Outcome::no_path) << verdict.why;
+        EXPECT_EQ(verdict.strategy, ipv6 ? "host" : "");
+    }
+}
+
 TEST_P(Interrupted, SameLanIsUsedDirectly) {
     for (const auto& kind :
          {kHome, NatKind{.mapping = Dependence::address_and_port_dependent, .allocation = Allocation::random}}) {
