@@ -32,7 +32,7 @@ std::vector<netcheck::StunServer> stun_servers(const std::vector<net::Endpoint>&
     return servers;
 }
 
-NetReporter::NetReporter(boost::asio::any_io_executor executor, Config config, Rng& rng, Callbacks callbacks)
+NetReporter::NetReporter(const boost::asio::any_io_executor& executor, Config config, Rng& rng, Callbacks callbacks)
     : executor_(executor), config_(std::move(config)), rng_(rng), callbacks_(std::move(callbacks)), timer_(executor) {}
 
 void NetReporter::handle_servers(const std::vector<net::Endpoint>& servers) {

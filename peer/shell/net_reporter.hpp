@@ -43,7 +43,7 @@ class NetReporter : public std::enable_shared_from_this<NetReporter> {
         std::function<bool()> busy;  ///< a call is being set up
     };
 
-    NetReporter(boost::asio::any_io_executor executor, Config config, Rng& rng, Callbacks callbacks);
+    NetReporter(const boost::asio::any_io_executor& executor, Config config, Rng& rng, Callbacks callbacks);
 
     /// Logged in (again).
     void handle_online(const session::SignalingClient::Online& online);
