@@ -1,5 +1,6 @@
 // What happens to the network while whole peers transfer: NATs that reboot or forget, lines that go down, servers that
 // go away. And networks of more than two NATs. The transfer goes on wherever the peer can make it.
+#include "peer/session/errors.hpp"
 #include "tests/sim/connect_world.hpp"
 
 #include <gtest/gtest.h>
@@ -102,6 +103,18 @@ TEST_P(Interrupted, QuietConnectionOutlivesShortMappings) {
     peers.world.run_for(10min);
     EXPECT_FALSE(peers.alice.ended());
     EXPECT_FALSE(peers.bob.ended());
+}
+
+TEST_P(Interrupted, GoodbyeReachesTheOtherSideAndTheNextCallWorks) {
+    ConnectWorld peers{two_homes(kHome, kAddressFilter), GetParam()};
+    ASSERT_TRUE(peers.log_in());
+    for (int call = 0; call < 3; ++call) {
+        ASSERT_EQ(peers.connect().outcome, Outcome::direct);
+        peers.alice.hang_up();
+        EXPECT_TRUE(peers.world.run([&] { return peers.alice.ended() && peers.bob.ended(); }, 5s));
+        EXPECT_FALSE(peers.alice.last<session::Ended>()->error.code);
+        EXPECT_EQ(peers.bob.last<session::Ended>()->error.code, make_error_code(session::Errc::peer_closed));
+    }
 }
 
 TEST_P(Interrupted, PeersComeBackToAServerThatWasAway) {

@@ -322,7 +322,7 @@ TEST_P(OtherTraffic, IsCountedWithinAQuarter) {
         sum += *counted.estimate;
     }
     const auto mean = sum / static_cast<double>(seeds);
-    if (seeds >= 30) {
+    if (seeds >= 50) {
         fmt::print(
             "{} mappings/s by others, delta {}: {} of {} seeds within 25 % of those made, worst {:.0f} %, mean "
             "{:.1f}/s\n",
