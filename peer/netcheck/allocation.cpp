@@ -178,16 +178,36 @@ bool preserving(std::span<const PortSample> samples) {
     return kept >= 2 && static_cast<std::size_t>(kept) * 3 >= samples.size();
 }
 
+/// When the burst begins: kBurst from there on holds more samples than from anywhere else. Not always the first one, as
+/// a busy machine may send that long before the rest.
+TimePoint burst_begin(std::span<const PortSample> samples) {
+    std::size_t most = 0;
+    TimePoint begin;
+    for (const auto& first : samples) {
+        const auto count = static_cast<std::size_t>(std::ranges::count_if(samples, [&](const PortSample& sample) {
+            return sample.sent_at >= first.sent_at && sample.sent_at <= first.sent_at + kBurst;
+        }));
+        if (count > most) {
+            most = count;
+            begin = first.sent_at;
+        }
+    }
+    return begin;
+}
+
 /// The signed step of the sequence; nothing if there is none.
 std::optional<std::int32_t> sequence(std::span<const PortSample> samples) {
     if (samples.empty()) {
         return std::nullopt;
     }
-    const auto begun = samples.front().sent_at;
+    const auto begun = burst_begin(samples);
     Ports burst;
     Ports exact;
     std::vector<PortSample> later;
     for (const auto& sample : samples) {
+        if (sample.sent_at < begun) {
+            continue;
+        }
         const bool in_burst = sample.sent_at <= begun + kBurst;
         if (in_burst) {
             burst.push_back(sample.external.port);
