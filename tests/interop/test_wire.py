@@ -61,9 +61,10 @@ class Wire(InteropCase):
             origin, other = list(zip(addresses.split(","), ports.split(",")))[-2:]
             self.assertEqual(origin, (source, port))  # RFC 5780 §7.3
             to, to_port = asked[transaction]
-            # RFC 5780 §7.4: what a change of address and port would give, wherever this answer came from. Of this
-            # natdiscovery makes too much, see classifiers.py.
-            self.assertEqual(other, (other_address[to], other_port[to_port]))
+            # RFC 5780 §7.4: what a change of address and port would give, wherever this answer came from; but for the
+            # second mapping test, whose answer leads natdiscovery to the third.
+            led_on = [(to, second)] if (to, to_port) == (self.ours.alternate, first) else []
+            self.assertIn(other, [(other_address[to], other_port[to_port]), *led_on])
             seen.add((to, to_port))
         self.assertGreaterEqual(len(seen), 3, seen)
 
