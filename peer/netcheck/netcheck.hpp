@@ -23,7 +23,7 @@
 namespace pinhole::netcheck {
 
 /// Contract of `pinhole netcheck`: a first answer below 1 s and all below 6 s, with room for the shell.
-inline constexpr Duration kFirstReport = 900ms;
+inline constexpr Duration kFirstReport = 800ms;
 inline constexpr Duration kBudget = 5500ms;
 
 using SocketId = StrongId<struct NetcheckSocketTag>;
