@@ -10,7 +10,7 @@ namespace pinhole::lab {
 namespace {
 
 [[noreturn]] void no_such(std::string_view name) {
-    std::fprintf(stderr, "the topology has no \"%.*s\"\n", static_cast<int>(name.size()), name.data());
+    (void)std::fprintf(stderr, "the topology has no \"%.*s\"\n", static_cast<int>(name.size()), name.data());
     std::abort();
 }
 
