@@ -213,7 +213,7 @@ std::vector<std::string> screen(const net::NetReport& report, const Measured& me
         lines.row("Relays", "none offered by the server");
     }
     for (std::size_t i = 0; i < report.notes.size(); ++i) {
-        lines.row(i == 0 ? "Not measured" : "", report.notes[i]);
+        lines.row(i == 0 ? "Notes" : "", report.notes[i]);
     }
     return lines.take();
 }

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <charconv>
 #include <csignal>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -22,6 +23,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto kProgressInterval = std::chrono::milliseconds{500};
+/// The server takes ten reports a minute, and a network may come and go more often while somebody watches.
+constexpr Duration kReportInterval = 10s;
 
 bool answered(const net::NetReport& report) {
     return report.udp.open.value_or(false) || report.tcp.open.value_or(false) || report.ipv6.value_or(false);
@@ -52,7 +55,7 @@ NetcheckCommand::NetcheckCommand(Environment& environment, NetcheckOptions optio
       progress_timer_(io_) {}
 
 Exit NetcheckCommand::execute() {
-    if (const auto failure = choose_server()) {
+    if (const auto failure = prepare()) {
         output_.fail(*failure);
         return failure->exit;
     }
@@ -75,7 +78,15 @@ Exit NetcheckCommand::execute() {
     return exit_.value_or(Exit::failure);
 }
 
-std::optional<Failure> NetcheckCommand::choose_server() {
+std::optional<Failure> NetcheckCommand::prepare() {
+    if (environment_.options().bind) {
+        bind_ = net::Address::parse(*environment_.options().bind);
+        const auto own = io::local_addresses(/*include_loopback=*/true);
+        if (!options_.watch && std::ranges::find(own, *bind_) == own.end()) {
+            return Failure{Exit::failure, "network", "no interface of this machine has the address " + bind_->text(),
+                           "check the address given with --bind"};
+        }
+    }
     if (options_.stun) {
         server_.host = *net::parse_host_port(*options_.stun, limits::kServerPort);
         return std::nullopt;
@@ -183,18 +194,17 @@ void NetcheckCommand::measure() {
     report_complete_ = false;
     round_began_ = std::chrono::steady_clock::now();
     std::optional<std::uint16_t> second_port;
-    if (!options_.stun) {
-        // Until the server has said so at the login: its second port is the one above, unless it was told otherwise.
-        const auto guess = static_cast<std::uint16_t>(server_.host.port + 1);
-        second_port = online_ ? online_->second_stun_port : std::optional{guess};
+    if (online_) {
+        second_port = online_->second_stun_port;
+    } else if (!options_.stun && server_.host.port < std::numeric_limits<std::uint16_t>::max()) {
+        // Until the server has said so at the login: its second port is the one above.
+        second_port = static_cast<std::uint16_t>(server_.host.port + 1);
     }
     shell::NetcheckDriver::Config config;
     config.check.servers = shell::stun_servers(endpoints_, second_port);
     config.check.tcp = options_.tcp;
     config.check.lifetime = options_.lifetime.value_or(std::chrono::seconds{0});
-    if (environment_.options().bind) {
-        config.bind = net::Address::parse(*environment_.options().bind);
-    }
+    config.bind = bind_;
     config.check.local = shell::usable_addresses(io::local_addresses(/*include_loopback=*/true),
                                                  endpoints_.front().address, config.bind);
     driver_ = std::make_unique<shell::NetcheckDriver>(io_.get_executor(), std::move(config), rng_,
@@ -206,7 +216,6 @@ void NetcheckCommand::handle_event(const netcheck::Event& event) {
     report_ = driver_->report();
     const bool lifetime_pending = options_.lifetime && !std::holds_alternative<netcheck::LifetimeKnown>(event);
     if (std::holds_alternative<netcheck::FirstReport>(event)) {
-        send_report();
         show(false);
         return;
     }
@@ -263,16 +272,17 @@ void NetcheckCommand::show_progress() {
 }
 
 void NetcheckCommand::send_report() {
-    if (!report_ || !online_) {
+    const auto now = io::now();
+    const bool soon = reported_at_ && now - *reported_at_ < kReportInterval;
+    if (!report_complete_ || !online_ || soon) {
         return;
     }
+    reported_at_ = now;
     connection_->send(signaling::Report{*report_});
-    if (report_complete_) {
-        cache_.store({.server = server_.text(),
-                      .network = shell::network_name(endpoints_),
-                      .public_address = online_->observed.address.text()},
-                     *report_);
-    }
+    cache_.store({.server = server_.text(),
+                  .network = shell::network_name(endpoints_),
+                  .public_address = online_->observed.address.text()},
+                 *report_);
 }
 
 void NetcheckCommand::round_over() {

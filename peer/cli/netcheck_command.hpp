@@ -44,7 +44,7 @@ class NetcheckCommand {
     [[nodiscard]] Exit execute();
 
   private:
-    [[nodiscard]] std::optional<Failure> choose_server();
+    [[nodiscard]] std::optional<Failure> prepare();
     void connect();
     [[nodiscard]] boost::asio::awaitable<void> resolve_stun_server();
     void handle_resolved(const std::vector<net::Endpoint>& endpoints);
@@ -71,6 +71,7 @@ class NetcheckCommand {
     boost::asio::steady_timer server_timer_;
     boost::asio::steady_timer progress_timer_;
     ServerAddress server_;
+    std::optional<net::Address> bind_;
     std::shared_ptr<shell::ServerConnection> connection_;
     std::optional<io::NetworkWatch> watch_;
     std::optional<session::SignalingClient::Online> online_;
@@ -78,6 +79,7 @@ class NetcheckCommand {
     std::unique_ptr<shell::NetcheckDriver> driver_;
     std::optional<net::NetReport> report_;
     bool report_complete_ = false;
+    std::optional<TimePoint> reported_at_;
     std::chrono::steady_clock::time_point round_began_;
     bool remembered_ = false;
     std::optional<Exit> exit_;

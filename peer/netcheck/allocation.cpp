@@ -18,8 +18,8 @@ constexpr std::size_t kMinTrend = 4;
 constexpr std::size_t kManyPorts = 8;
 /// 5 random ports of 64,512 lie within 2048 in 5 · (2048 / 64512)^4, 5 of a million cases.
 constexpr std::size_t kMinBlock = 5;
-/// A burst of a sequence spans less: 16 mappings of our own and as many of others between them, 256 apart.
-constexpr std::int32_t kMaxBurstSpan = 16384;
+/// A burst of a sequence spans less: 20 mappings of our own and three times as many of others between them, 256 apart.
+constexpr std::int32_t kMaxBurstSpan = 32768;
 
 using Ports = std::vector<std::int32_t>;
 
@@ -122,6 +122,7 @@ std::optional<Sequence> dense(Ports ports, const Ports& in_time) {
     std::ranges::sort(ports);
     // 5 random ports of a block of 256 lie this close together, and so well in order, in 1 of 10,000 cases.
     const bool in_order = std::min(rising, falling) <= (in_time.size() >= kMinTrend ? 1U : 0U);
+    const bool mostly_in_order = std::min(rising, falling) * 10 <= pairs(in_time.size()) * 3;
     const auto steps_in_all = (ports.back() - ports.front()) / step;
     if (ports.size() < kManyPorts && in_order && steps_in_all <= 5 * static_cast<std::int32_t>(ports.size())) {
         return Sequence{.step = step, .up = up};
@@ -133,7 +134,9 @@ std::optional<Sequence> dense(Ports ports, const Ports& in_time) {
         }
         const auto count = i - first;
         const auto steps = (ports[i - 1] - ports[first]) / step;
-        if (count >= kMinTrend && count * 10 >= ports.size() * 6 && steps <= 2 * static_cast<std::int32_t>(count - 1)) {
+        const auto gaps = static_cast<std::int32_t>(count - 1);
+        if (count >= kMinTrend && count * 10 >= ports.size() * 6 &&
+            (steps <= 2 * gaps || (mostly_in_order && steps <= 3 * gaps))) {
             return Sequence{.step = step, .up = up};
         }
         first = i;
@@ -175,16 +178,36 @@ bool preserving(std::span<const PortSample> samples) {
     return kept >= 2 && static_cast<std::size_t>(kept) * 3 >= samples.size();
 }
 
+/// When the burst begins: kBurst from there on holds more samples than from anywhere else. Not always the first one, as
+/// a busy machine may send that long before the rest.
+TimePoint burst_begin(std::span<const PortSample> samples) {
+    std::size_t most = 0;
+    TimePoint begin;
+    for (const auto& first : samples) {
+        const auto count = static_cast<std::size_t>(std::ranges::count_if(samples, [&](const PortSample& sample) {
+            return sample.sent_at >= first.sent_at && sample.sent_at <= first.sent_at + kBurst;
+        }));
+        if (count > most) {
+            most = count;
+            begin = first.sent_at;
+        }
+    }
+    return begin;
+}
+
 /// The signed step of the sequence; nothing if there is none.
 std::optional<std::int32_t> sequence(std::span<const PortSample> samples) {
     if (samples.empty()) {
         return std::nullopt;
     }
-    const auto begun = samples.front().sent_at;
+    const auto begun = burst_begin(samples);
     Ports burst;
     Ports exact;
     std::vector<PortSample> later;
     for (const auto& sample : samples) {
+        if (sample.sent_at < begun) {
+            continue;
+        }
         const bool in_burst = sample.sent_at <= begun + kBurst;
         if (in_burst) {
             burst.push_back(sample.external.port);
@@ -203,7 +226,10 @@ std::optional<std::int32_t> sequence(std::span<const PortSample> samples) {
         return std::nullopt;
     }
     const auto step = found->up ? found->step : -found->step;
-    return goes_on(later, step) ? std::optional{step} : std::nullopt;
+    Ports all = burst;
+    std::ranges::transform(later, std::back_inserter(all),
+                           [](const PortSample& sample) { return std::int32_t{sample.external.port}; });
+    return span_of(all) >= net::kMaxBlock || goes_on(later, step) ? std::optional{step} : std::nullopt;
 }
 
 }  // namespace

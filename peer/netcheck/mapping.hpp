@@ -7,7 +7,7 @@
 #include "peer/netcheck/wire.hpp"
 
 #include <span>
-#include <string>
+#include <vector>
 
 namespace pinhole::netcheck {
 
@@ -56,7 +56,7 @@ class MappingProbe {
     [[nodiscard]] std::optional<bool> second_address_lives(const Wire& wire) const;
     [[nodiscard]] std::optional<bool> other_lives(const Wire& wire) const;
 
-    /// Two sockets with reflexive endpoints, as soon as they have them.
+    /// A socket and its questions, one a destination.
     struct Line {
         SocketId socket;
         ExchangeId primary;

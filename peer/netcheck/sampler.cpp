@@ -15,8 +15,9 @@ constexpr Duration kSameMoment = 10ms;
 }  // namespace
 
 std::vector<PortSample> collect_samples(const Wire& wire, Transport transport, net::Family family) {
-    // A flow is made by the first packet of any question, whichever of them was answered.
-    std::map<std::pair<SocketId, net::Endpoint>, TimePoint> made;
+    // A flow is made by the first packet of any question, whichever of them was answered. To a NAT it is the port that
+    // counts, not the socket: the system may give a port again that was closed, and the mapping is still there.
+    std::map<std::pair<std::uint16_t, net::Endpoint>, TimePoint> made;
     std::vector<const Exchange*> answered;
     for (const auto& exchange : wire.exchanges()) {
         const auto& question = exchange.question;
@@ -24,22 +25,24 @@ std::vector<PortSample> collect_samples(const Wire& wire, Transport transport, n
             question.to.address.family() != family) {
             continue;
         }
-        const auto [at, fresh] = made.try_emplace({question.socket, question.to}, exchange.tries.front().at);
+        const auto [at, fresh] =
+            made.try_emplace({wire.local(question.socket).port, question.to}, exchange.tries.front().at);
         at->second = std::min(at->second, exchange.tries.front().at);
         if (exchange.answered() && !question.looped) {
             answered.push_back(&exchange);
         }
     }
     std::vector<PortSample> samples;
-    std::map<std::pair<SocketId, net::Endpoint>, std::size_t> seen;
+    std::map<std::pair<std::uint16_t, net::Endpoint>, std::size_t> seen;
     for (const auto* exchange : answered) {
         const auto& question = exchange->question;
-        const auto begun = made.at({question.socket, question.to});
+        const auto local_port = wire.local(question.socket).port;
+        const auto begun = made.at({local_port, question.to});
         const PortSample sample{.external = exchange->answer->reflexive,
-                                .local_port = wire.local(question.socket).port,
+                                .local_port = local_port,
                                 .sent_at = begun,
                                 .exact = exchange->first_answered && exchange->tries.front().at - begun <= kSameMoment};
-        const auto [at, fresh] = seen.try_emplace({question.socket, sample.external}, samples.size());
+        const auto [at, fresh] = seen.try_emplace({local_port, sample.external}, samples.size());
         if (fresh) {
             samples.push_back(sample);
         } else if (auto& known = samples[at->second]; sample.sent_at < known.sent_at) {

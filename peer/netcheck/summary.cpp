@@ -85,11 +85,11 @@ std::string port_words(const net::ProtocolReport& udp) {
                                                                            : "another port for each destination";
     switch (udp.allocation) {
         case PortAllocation::sequential:
-            return "uses " + each + ", one after the other";
+            return "uses " + each + ", one after the other,";
         case PortAllocation::block:
-            return "uses " + each + ", within a block";
+            return "uses " + each + ", within a block,";
         case PortAllocation::random:
-            return "uses " + each + ", chosen at random";
+            return "uses " + each + ", chosen at random,";
         default:
             return "uses " + each;
     }

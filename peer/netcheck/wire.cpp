@@ -101,9 +101,9 @@ void Wire::fail_exchanges(SocketId socket) {
     ++version_;
 }
 
-ExchangeId Wire::ask(Question question, TimePoint now) {
+ExchangeId Wire::ask(const Question& question, TimePoint now) {
     const ExchangeId id{exchanges_.size()};
-    exchanges_.push_back({.question = std::move(question), .due = now});
+    exchanges_.push_back({.question = question, .due = now});
     if (live(exchanges_.back().question.socket) == nullptr) {
         exchanges_.back().state = State::failed;
     }

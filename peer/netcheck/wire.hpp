@@ -99,7 +99,7 @@ class Wire {
     void close(SocketId socket);
     void close_all();
 
-    [[nodiscard]] ExchangeId ask(Question question, TimePoint now);
+    [[nodiscard]] ExchangeId ask(const Question& question, TimePoint now);
 
     [[nodiscard]] const Exchange& at(ExchangeId id) const { return exchanges_[id.value]; }
 

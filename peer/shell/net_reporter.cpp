@@ -32,7 +32,7 @@ std::vector<netcheck::StunServer> stun_servers(const std::vector<net::Endpoint>&
     return servers;
 }
 
-NetReporter::NetReporter(boost::asio::any_io_executor executor, Config config, Rng& rng, Callbacks callbacks)
+NetReporter::NetReporter(const boost::asio::any_io_executor& executor, Config config, Rng& rng, Callbacks callbacks)
     : executor_(executor), config_(std::move(config)), rng_(rng), callbacks_(std::move(callbacks)), timer_(executor) {}
 
 void NetReporter::handle_servers(const std::vector<net::Endpoint>& servers) {
@@ -41,7 +41,9 @@ void NetReporter::handle_servers(const std::vector<net::Endpoint>& servers) {
 
 void NetReporter::handle_online(const session::SignalingClient::Online& online) {
     online_ = online;
-    consider();
+    if (!known() && !driver_) {
+        wait();
+    }
 }
 
 void NetReporter::handle_offline() {
@@ -112,7 +114,7 @@ std::optional<net::NetReport> NetReporter::cached(const ReportKey& place) const 
     return report && report->local == local_addresses() ? report : std::nullopt;
 }
 
-void NetReporter::consider() {
+bool NetReporter::known() {
     const auto place = key();
     if (place != measured_for_) {
         forget();
@@ -121,13 +123,16 @@ void NetReporter::consider() {
     }
     if (report_) {
         callbacks_.send(signaling::Report{*report_});
-    } else if (!driver_) {
-        wait();
     }
+    return report_.has_value();
 }
 
 void NetReporter::wait() {
-    timer_.expires_after(kGrace);
+    auto due = io::now() + kGrace;
+    if (measured_at_) {
+        due = std::max(due, *measured_at_ + kInterval);
+    }
+    timer_.expires_at(io::to_steady(due));
     timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
         if (const auto self = weak.lock(); self && !cancelled) {
             self->measure();
@@ -143,9 +148,7 @@ void NetReporter::measure() {
         wait();
         return;
     }
-    const auto place = key();
-    if (place != measured_for_) {
-        consider();  // the cache may know this one
+    if (known()) {
         return;
     }
     measured_at_ = io::now();

@@ -2,7 +2,8 @@
 // background, once the peer is online and again when the network is another. Knows no session; Node tells it what
 // happened and when calls go first.
 //
-// Timers: it measures kGrace after the last change, and later while a call is being set up (asked every kGrace).
+// Timers: it measures kGrace after the last change, but kInterval after the measurement before at the earliest, and
+// later while a call is being set up.
 #pragma once
 
 #include "common/signaling/messages.hpp"
@@ -25,6 +26,9 @@ class NetReporter : public std::enable_shared_from_this<NetReporter> {
   public:
     /// Long enough for a short command to be through with its call, and soon enough for the next one.
     static constexpr Duration kGrace = 1500ms;
+    /// Between the starts of two measurements, however often the network changes: each sends two reports, and the
+    /// server takes ten a minute.
+    static constexpr Duration kInterval = 15s;
     /// A NAT with several public addresses may show another one for each question: that is no reason to measure often.
     static constexpr Duration kReflexiveInterval = 60s;
 
@@ -39,7 +43,7 @@ class NetReporter : public std::enable_shared_from_this<NetReporter> {
         std::function<bool()> busy;  ///< a call is being set up
     };
 
-    NetReporter(boost::asio::any_io_executor executor, Config config, Rng& rng, Callbacks callbacks);
+    NetReporter(const boost::asio::any_io_executor& executor, Config config, Rng& rng, Callbacks callbacks);
 
     /// Logged in (again).
     void handle_online(const session::SignalingClient::Online& online);
@@ -53,7 +57,8 @@ class NetReporter : public std::enable_shared_from_this<NetReporter> {
     void stop();
 
   private:
-    void consider();
+    /// Sends what is known of this place; false if that is nothing.
+    bool known();
     void wait();
     void measure();
     void handle_event(const netcheck::Event& event);

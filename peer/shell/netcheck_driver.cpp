@@ -29,7 +29,7 @@ constexpr std::size_t kReadBuffer = 2048;
 
 class NetcheckDriver::Impl : public std::enable_shared_from_this<Impl> {
   public:
-    Impl(asio::any_io_executor executor, Config config, Rng& rng, OnEvent on_event)
+    Impl(const asio::any_io_executor& executor, Config config, Rng& rng, OnEvent on_event)
         : executor_(executor),
           config_(std::move(config)),
           check_(config_.check, rng, io::now()),
@@ -267,8 +267,8 @@ void NetcheckDriver::Impl::rearm() {
     });
 }
 
-NetcheckDriver::NetcheckDriver(asio::any_io_executor executor, Config config, Rng& rng, OnEvent on_event)
-    : impl_(std::make_shared<Impl>(std::move(executor), std::move(config), rng, std::move(on_event))) {}
+NetcheckDriver::NetcheckDriver(const asio::any_io_executor& executor, Config config, Rng& rng, OnEvent on_event)
+    : impl_(std::make_shared<Impl>(executor, std::move(config), rng, std::move(on_event))) {}
 
 NetcheckDriver::~NetcheckDriver() {
     impl_->stop();

@@ -23,7 +23,7 @@ class NetcheckDriver {
     /// May call stop() and may destroy the driver.
     using OnEvent = std::function<void(const netcheck::Event&)>;
 
-    NetcheckDriver(boost::asio::any_io_executor executor, Config config, Rng& rng, OnEvent on_event);
+    NetcheckDriver(const boost::asio::any_io_executor& executor, Config config, Rng& rng, OnEvent on_event);
     ~NetcheckDriver();
     NetcheckDriver(const NetcheckDriver&) = delete;
     NetcheckDriver& operator=(const NetcheckDriver&) = delete;

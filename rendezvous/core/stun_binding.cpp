@@ -85,12 +85,24 @@ BindingAnswer refuse_malformed(const Question& question) {
     return finish(question, refusal, question.path, false);
 }
 
+/// OTHER-ADDRESS: what a change of address and port would give (RFC 5780 §7.4), but for the answer to a bare request at
+/// the second address and first port. That is the second mapping test of §4.3, and turnutils_natdiscovery sends its
+/// third one, which belongs at the second address and second port, to where this answer points. Clients that remember
+/// the first answer, as §4.3 has it, do not look here.
+net::Endpoint other_address(const Question& question, bool discovers) {
+    const auto& local = question.path.local;
+    const auto& site = *question.site;
+    if (!discovers && local.address == site.addresses[1] && local.port == site.ports[0]) {
+        return {.address = site.addresses[1], .port = site.ports[1]};
+    }
+    return site.changed(local, {.change_ip = true, .change_port = true});
+}
+
 /// RFC 5780 §6.1; RFC 3489 §8.1.
 BindingAnswer succeed(const Question& question, const net::PathAddresses& path, bool discovers) {
     const net::Endpoint mapped{.address = question.path.remote.address.unmapped(), .port = question.path.remote.port};
     const auto* site = question.site;
-    const auto other = site == nullptr ? net::Endpoint{}
-                                       : site->changed(question.path.local, {.change_ip = true, .change_port = true});
+    const auto other = site == nullptr ? net::Endpoint{} : other_address(question, discovers);
     auto success = reply(question, MessageClass::success);
     if (question.dialect == Dialect::rfc3489) {
         success.address(AttributeType::mapped_address, mapped)

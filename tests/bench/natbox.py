@@ -57,14 +57,18 @@ def start(host, argv, **options):
 
 
 def load(binaries, box, protocol, seconds, rate, size):
-    """(what the receiver got, CPU seconds of natbox meanwhile)."""
+    """(what the receiver got, what the sender sent, CPU seconds of natbox for each packet that it took)."""
     alice, bob = box.hosts["alice"], box.hosts["bob"]
     program = binaries.find("natbox-load")
-    before = cpu_seconds(box.pid)
+    before, taken = cpu_seconds(box.pid), packets(box)
     receiver = start(bob, [program, protocol, "receive", 7000, alice.public, 6000, seconds])
     sender = start(alice, [program, protocol, "send", 6000, bob.public, 7000, seconds, rate, size])
     answers = [json.loads(process.communicate(timeout=seconds + 30)[0]) for process in (receiver, sender)]
-    return *answers, cpu_seconds(box.pid) - before
+    return *answers, (cpu_seconds(box.pid) - before) / (packets(box) - taken)
+
+
+def packets(box):
+    return sum(host["sent"] for host in box.stats()["hosts"].values())
 
 
 def main():
@@ -85,12 +89,10 @@ def main():
         got, sent, cpu = load(binaries, box, "udp", arguments.seconds, arguments.rate, size)
         rate, offered = got["packets"] / got["seconds"], sent["packets"] / sent["seconds"]
         print(f"| UDP, {size} bytes, {offered:,.0f} packets/s offered | {rate:,.0f} packets/s, "
-              f"{rate * (size + 28) * 8 / 1e6:,.0f} Mbit/s of IP, {1e6 * cpu / got['packets']:.2f} µs CPU a packet |")
+              f"{rate * (size + 28) * 8 / 1e6:,.0f} Mbit/s of IP, {1e6 * cpu:.2f} µs CPU a packet |")
     got, _, cpu = load(binaries, box, "tcp", arguments.seconds, 0, 0)
-    packets = sum(host["sent"] for host in box.stats()["hosts"].values())
-    print(f"| TCP, one connection | {got['bytes'] * 8 / got['seconds'] / 1e6:,.0f} Mbit/s, "
-          f"{1e9 * cpu / got['bytes']:.1f} s CPU for each GB |")
-    print(f"| packets carried in all | {packets:,} |")
+    print(f"| TCP, one connection | {got['bytes'] * 8 / got['seconds'] / 1e6:,.0f} Mbit/s of data, "
+          f"{1e6 * cpu:.2f} µs CPU a packet |")
 
     alice, bob = box.hosts["alice"], box.hosts["bob"]
     for delay in (0, 10):

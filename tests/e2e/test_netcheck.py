@@ -16,6 +16,7 @@ import kernel_nats
 import netlab
 import servers
 
+FAILURE = 1
 FIRST_MS, COMPLETE_MS = 1000, 6000
 
 _FIELDS = {"udp", "tcp", "local", "ipv6", "gateway", "relays", "class", "summary"}
@@ -127,6 +128,8 @@ class Netcheck(LabCase):
         self.assert_fails(alice.start("netcheck"), USAGE)
         for wrong in (("--stun", ":1"), ("--lifetime", "soon")):
             self.assert_exit(alice.start("netcheck", *wrong), USAGE)
+        error = self.assert_fails(alice.start("--bind", "192.0.2.77", "netcheck", "--stun", "192.0.2.1"), FAILURE)
+        self.assertIn("192.0.2.77", error["message"])
 
     # --- against which server --------------------------------------------------------------------------------------
 
@@ -141,6 +144,27 @@ class Netcheck(LabCase):
         udp = complete["udp"]
         self.assertEqual((udp["mapping"], udp["filtering"]), ("endpoint-independent", "address-dependent"))
         self.assertEqual(complete["server"], f"{server.address}:3478")
+
+    def test_over_both_families(self):
+        self.serve()
+        host = self.lab.add_side("a", netlab.PUBLIC, self.DELAY_MS)
+        self.lab.core.sysctl(**{"net/ipv6/conf/all/forwarding": 1})
+        self.lab.core.ip("address add 2001:db8:1::1/64 dev server nodad", "address add 2001:db8:2::1/64 dev a nodad")
+        self.lab.server.namespace.ip("address add 2001:db8:1::10/64 dev wan nodad",
+                                     "route add default via 2001:db8:1::1")
+        host.namespace.ip("address add 2001:db8:2::2/64 dev wan nodad", "route add default via 2001:db8:2::1")
+        self.name_hosts({"rendezvous.test": ("2001:db8:1::10", netlab.SERVER_ADDRESS)})
+        _, complete = self.check(self.person("alice", host, server="rendezvous.test"))
+        self.assertEqual((complete["ipv6"], complete["udp"]["open"], complete["class"]), (True, True, "O"))
+        self.assertTrue(complete["reflexive_v6"].startswith("[2001:db8:2::2]:"), complete["reflexive_v6"])
+        self.assertEqual(complete["local"], [host.address, "2001:db8:2::2"])
+
+    def name_hosts(self, names):
+        """What the resolver says in this sandbox."""
+        hosts = self.folder / "hosts"
+        hosts.write_text("".join(f"{address} {name}\n" for name, addresses in names.items() for address in addresses))
+        subprocess.run(["mount", "--bind", hosts, "/etc/hosts"], check=True)
+        self.addCleanup(subprocess.run, ["umount", "--lazy", "/etc/hosts"], check=True)
 
     def test_the_life_of_a_mapping(self):
         self.serve()
@@ -166,7 +190,7 @@ class Netcheck(LabCase):
         screen, errors = program.communicate(timeout=15)
         self.assertEqual((program.returncode, errors), (DONE, ""))
         for words in ("Direct connections", "Class          E\n", f"This machine   {host.address}\n",
-                      f"{netlab.SERVER_ADDRESS}:3478, round trip 4", "Relays         none offered", "Not measured"):
+                      f"{netlab.SERVER_ADDRESS}:3478, round trip 4", "Relays         none offered", "Notes          "):
             self.assertIn(words, screen)
         self.assertLessEqual(max(map(len, screen.splitlines())), 80)
 

@@ -85,7 +85,7 @@ def topology(cells, seed=1):
     return {"seed": seed, "nat": nats, "host": hosts}
 
 
-def start(binaries, cells=CELLS):
+def start(binaries, cells=CELLS, **options):
     """(the box, a side for each cell). The box has the hosts `coturn` and `ours` besides."""
-    box = NatBox(binaries, topology(cells))
+    box = NatBox(binaries, topology(cells), **options)
     return box, [Side(cell.name, box.hosts[f"h{index}"], cell.truth) for index, cell in enumerate(cells)]

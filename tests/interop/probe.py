@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Which external ports does a NAT give? `probe.py udp|tcp SOCKETS ADDRESS:PORT…` asks each of these STUN servers from
 each of so many sockets, one after the other, and prints [[local port, external address, external ports…]…] as JSON.
 """

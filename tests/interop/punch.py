@@ -1,9 +1,9 @@
-#!/usr/bin/env python3
 """Plain UDP hole punching, to see whether two NATs let it through. Commands and answers are JSON lines:
 
-{"open": N, "server": "ADDRESS:PORT"}         N sockets; answers their external [address, port] as that STUN server sees them
-{"punch": [[address, port]…], "at": T, "for": S}   from time.monotonic() T on each socket sends to its target for S seconds,
-                                              or to whoever was heard; answers which of them were heard by the other side
+{"open": N, "server": "ADDRESS:PORT"}              N sockets; answers their external [address, port], as that STUN server
+                                                   sees them
+{"punch": [[address, port]…], "at": T, "for": S}   from time.monotonic() T on each socket sends to its target, or to whoever
+                                                   was heard, for S seconds; answers which of them the other side heard
 """
 
 import json

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs tests against programs of others: `run.py kernel.KernelKinds.test_x`, or without a name all; `--list` prints names."""
+"""Tests against programs of others: `run.py kernel.KernelKinds.test_x` runs one, no name all; `--list` prints names."""
 
 import pathlib
 import sys

@@ -1,20 +1,22 @@
 """Cells that the kernel and natbox can both express let the same connections through."""
 
+import dataclasses
 import json
 import pathlib
 import subprocess
 import sys
 import time
 
+import kernel_nats
 import natbox_cells
 import sandbox
 from interop_case import InteropCase, kernel_sides
 from servers import Coturn
 
 _PUNCH = pathlib.Path(__file__).resolve().parent / "punch.py"
-# cell of natbox_cells, kind of kernel_nats. Not where chance decides: two of 256 ports may be the same.
-_SAME = {"EI-EI": "fullcone", "EI-AD": "adf", "EI-APD": "eim", "ei-random": "eim-random", "AD-APD": "adm",
-         "sym-udp": "symmetric", "seq": "sequential", "clash": "clash", "cgn-seq": "cgn-sequential", "public": "public"}
+# Not the block: two of its 256 ports may be the same by chance.
+_SAME = {cell.name: cell.kernel for cell in natbox_cells.CELLS if cell.name in (
+    "EI-EI", "EI-AD", "EI-APD", "ei-random", "AD-APD", "sym-udp", "seq", "clash", "cgn-seq", "public")}
 # The side that begins later has been called already: a NAT that minds shows it.
 _SKEW_S, _DURATION_S = 0.3, 1.0
 
@@ -33,6 +35,15 @@ class Verdicts(InteropCase):
                                ("EI-APD", "clash"): False, ("clash", "EI-APD"): True, ("public", "seq"): True,
                                ("seq", "sym-udp"): False}.items():
             self.assertEqual(by_kernel[pair], connects, pair)
+
+    def test_cells_that_are_called_the_same_have_the_same_truth(self):
+        for cell in natbox_cells.CELLS:
+            with self.subTest(cell=cell.name):
+                if cell.kernel:
+                    kernel = dataclasses.replace(kernel_nats.KINDS[cell.kernel].truth,
+                                                 tcp_mapping=cell.truth.tcp_mapping,
+                                                 tcp_allocation=cell.truth.tcp_allocation)
+                    self.assertEqual(cell.truth if kernel.open else cell.truth.open, kernel if kernel.open else False)
 
     def kernel_pairs(self):
         sides = kernel_sides(self.lab, [kind for kind in _SAME.values() for _ in "ab"])

@@ -83,10 +83,13 @@ table ip nat {{
 
 
 def _masquerade(first=None, last=None, flags=""):
-    """Masquerading to a range of ports, by generation the next range of the same size; without one, ports are kept."""
+    """Masquerading to a range of ports, by generation the next range of the same size; without one, ports are kept at
+    first. A port that is in the range already is kept, too, so the range after that must lie below the ports that
+    machines choose by themselves (32768 and up)."""
     def rules(_, generation):
         size = last - first + 1 if first else 10_000
-        low = (first or 10_000) + generation * size
+        base, index = (first, generation) if first else (20_000, max(generation - 1, 0))
+        low = base + index * size % ((60_000 - base) // size * size)
         udp = f"masquerade to :{low}-{low + size - 1} {flags}" if first or generation else f"masquerade {flags}"
         tcp = f"masquerade to :{low}-{low + size - 1}" if generation else ""
         return _post(udp, tcp) + _DROP_UNSOLICITED

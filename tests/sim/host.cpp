@@ -7,9 +7,6 @@ namespace pinhole::sim {
 
 namespace {
 
-/// Linux: net.ipv4.ip_local_port_range.
-constexpr std::uint16_t kFirstPort = 32768;
-constexpr std::uint16_t kLastPort = 60999;
 constexpr std::uint8_t kDefaultTtl = 64;
 constexpr std::size_t kSegmentHeaders = 40;
 
@@ -31,9 +28,14 @@ bool Host::owns(const net::Address& address) const {
     return std::ranges::find(addresses_, address) != addresses_.end();
 }
 
+void Host::use_ports(std::uint16_t first, std::uint16_t last) {
+    first_port_ = first;
+    last_port_ = last;
+}
+
 std::uint16_t Host::free_port(lab::Protocol protocol) {
     for (;;) {
-        const auto port = static_cast<std::uint16_t>(kFirstPort + rng_.below(kLastPort - kFirstPort + 1U));
+        const auto port = static_cast<std::uint16_t>(first_port_ + rng_.below(last_port_ - first_port_ + 1U));
         const bool used =
             protocol == lab::Protocol::udp
                 ? udp_.contains(port)

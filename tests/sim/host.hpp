@@ -41,6 +41,9 @@ class Host {
 
     void set_addresses(std::vector<net::Address> addresses) { addresses_ = std::move(addresses); }
 
+    /// The ports that the system gives to sockets that want any; as Linux gives them if not told otherwise.
+    void use_ports(std::uint16_t first, std::uint16_t last);
+
     /// Where packets to this family leave from.
     [[nodiscard]] std::optional<net::Address> source(net::Family family) const;
 
@@ -92,6 +95,9 @@ class Host {
     std::map<TcpId, Tcp> tcp_;
     std::map<lab::Flow, TcpId> flows_;
     std::uint64_t last_tcp_ = 0;
+    /// Linux: net.ipv4.ip_local_port_range.
+    std::uint16_t first_port_ = 32768;
+    std::uint16_t last_port_ = 60999;
 };
 
 }  // namespace pinhole::sim

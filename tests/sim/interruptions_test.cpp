@@ -1,5 +1,6 @@
 // What happens to the network while whole peers transfer: NATs that reboot or forget, lines that go down, servers that
 // go away. And networks of more than two NATs. The transfer goes on wherever the peer can make it.
+#include "peer/session/errors.hpp"
 #include "tests/sim/connect_world.hpp"
 
 #include <gtest/gtest.h>
@@ -104,6 +105,18 @@ TEST_P(Interrupted, QuietConnectionOutlivesShortMappings) {
     EXPECT_FALSE(peers.bob.ended());
 }
 
+TEST_P(Interrupted, GoodbyeReachesTheOtherSideAndTheNextCallWorks) {
+    ConnectWorld peers{two_homes(kHome, kAddressFilter), GetParam()};
+    ASSERT_TRUE(peers.log_in());
+    for (int call = 0; call < 3; ++call) {
+        ASSERT_EQ(peers.connect().outcome, Outcome::direct);
+        peers.alice.hang_up();
+        EXPECT_TRUE(peers.world.run([&] { return peers.alice.ended() && peers.bob.ended(); }, 5s));
+        EXPECT_FALSE(peers.alice.last<session::Ended>()->error.code);
+        EXPECT_EQ(peers.bob.last<session::Ended>()->error.code, make_error_code(session::Errc::peer_closed));
+    }
+}
+
 TEST_P(Interrupted, PeersComeBackToAServerThatWasAway) {
     ConnectWorld peers{two_homes(kHome, kHome), GetParam()};
     ASSERT_TRUE(peers.log_in());
@@ -115,6 +128,34 @@ TEST_P(Interrupted, PeersComeBackToAServerThatWasAway) {
     network.downlink("server").config().up = true;
     ASSERT_TRUE(peers.world.run([&] { return peers.alice.online() && peers.bob.online(); }, 120s));
     EXPECT_EQ(peers.connect().outcome, Outcome::direct);
+}
+
+TEST_P(Interrupted, HostThatIsPluggedInElsewhereGoesOn) {
+    auto topology = two_homes(kHome, std::nullopt);
+    topology.nats.push_back(nat_node(nat_config("cafe", {.allocation = Allocation::random}), kLine));
+    auto peers = transferring(topology, GetParam());
+    const auto before = peers->alice.local();
+    EXPECT_NE(peers->world.move("alice", "cafe"), before.address);
+    EXPECT_TRUE(peers->finish(60s));
+    EXPECT_FALSE(peers->bob.corrupted());
+    EXPECT_EQ(peers->bob.last<session::PathInUse>()->addresses.remote.address,
+              peers->world.network().nat("cafe").external().front());
+}
+
+TEST_P(Interrupted, IPv6IsUsedThroughFirewallsWhereIPv4HasNoWay) {
+    const NatKind hard{.mapping = Dependence::address_and_port_dependent, .allocation = Allocation::random};
+    for (const bool ipv6 : {true, false}) {
+        auto topology = two_homes(hard, hard);
+        for (std::size_t i = 0; ipv6 && i < 2; ++i) {
+            topology.nats[i].lan_v6 = net::Address::any(net::Family::v6);
+            topology.hosts[i].addresses.push_back(net::Address::any(net::Family::v6));
+        }
+        ConnectWorld peers{topology, GetParam()};
+        ASSERT_TRUE(peers.log_in());
+        const auto verdict = peers.connect();
+        EXPECT_EQ(verdict.outcome, ipv6 ? Outcome::direct : Outcome::no_path) << verdict.why;
+        EXPECT_EQ(verdict.strategy, ipv6 ? "host" : "");
+    }
 }
 
 TEST_P(Interrupted, SameLanIsUsedDirectly) {

@@ -214,6 +214,7 @@ void PeerProgram::begin(const crypto::PeerId& remote, signaling::CallId call) {
     close_punch_sockets();
     application_.reset();
     connected_at_.reset();
+    events_.clear();
     session_ = std::make_unique<session::Session>(config, call, candidates(), rng_);
 }
 
@@ -335,11 +336,6 @@ void PeerProgram::handle_event(const session::Event& event) {
         return;
     }
     events_.push_back(event);
-}
-
-void PeerProgram::send_more(std::uint64_t bytes) {
-    application_->send_more(application_->outgoing.begin()->first, bytes);
-    drain();
 }
 
 bool PeerProgram::exchanged() const {

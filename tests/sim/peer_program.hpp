@@ -49,8 +49,6 @@ class PeerProgram final : public Program {
 
     [[nodiscard]] bool ended() const { return last<session::Ended>() != nullptr; }
 
-    [[nodiscard]] session::Session* session() { return session_.get(); }
-
     [[nodiscard]] const std::vector<session::Event>& events() const { return events_; }
 
     [[nodiscard]] net::Endpoint local() const;
@@ -76,9 +74,6 @@ class PeerProgram final : public Program {
 
     /// When the first authenticated packets had been seen from the other side.
     [[nodiscard]] std::optional<TimePoint> connected_at() const { return connected_at_; }
-
-    /// Bytes to send from now on over the stream that is open; for transfers that last.
-    void send_more(std::uint64_t bytes);
 
     [[nodiscard]] std::optional<TimePoint> next_timeout() const override;
     void handle_timeout(TimePoint now) override;

@@ -1,5 +1,7 @@
 #include "tests/lab/model/address_pool.hpp"
 
+#include <algorithm>
+
 namespace pinhole::lab {
 
 namespace {
@@ -14,7 +16,7 @@ constexpr std::uint64_t kInternetV6 = 0x2001'0002'0000'0000;
 
 AddressPool::AddressPool(const net::Address& lan, std::uint8_t prefix, const std::optional<net::Address>& lan_v6)
     : v4_(key_of(lan)), prefix_(prefix) {
-    v4_->low &= ~((std::uint64_t{1} << (32U - prefix)) - 1);
+    v4_->low &= ~host_mask();
     taken_.insert({.high = v4_->high, .low = v4_->low + 1});
     if (lan_v6) {
         v6_ = AddressKey{.high = key_of(*lan_v6).high, .low = 0};
@@ -27,7 +29,7 @@ bool AddressPool::reserve(const net::Address& address) {
 }
 
 void AddressPool::release(const net::Address& address) {
-    taken_.erase(key_of(address));
+    given_back_.push_back(key_of(address));
 }
 
 void AddressPool::next_member() {
@@ -38,14 +40,28 @@ void AddressPool::next_member() {
 }
 
 std::optional<net::Address> AddressPool::take(net::Family family) {
-    auto address = is_internet() ? take_internet(family) : take_lan(family);
-    if (address) {
-        taken_.insert(key_of(*address));
+    auto key = is_internet() ? find_internet(family) : find_lan(family);
+    if (!key) {
+        key = take_back(family);
     }
-    return address;
+    if (!key) {
+        return std::nullopt;
+    }
+    taken_.insert(*key);
+    return address_of(*key);
 }
 
-std::optional<net::Address> AddressPool::take_internet(net::Family family) {
+std::optional<AddressKey> AddressPool::take_back(net::Family family) {
+    const auto where = std::ranges::find(given_back_, family == net::Family::v4, &AddressKey::is_v4);
+    if (where == given_back_.end()) {
+        return std::nullopt;
+    }
+    const auto key = *where;
+    given_back_.erase(where);
+    return key;
+}
+
+std::optional<AddressKey> AddressPool::find_internet(net::Family family) {
     const bool v4 = family == net::Family::v4;
     for (std::uint64_t tries = 0; tries < kInternetMembers; ++tries) {
         for (auto& next = v4 ? next_v4_ : next_v6_; next < 255;) {
@@ -53,7 +69,7 @@ std::optional<net::Address> AddressPool::take_internet(net::Family family) {
             const AddressKey key = v4 ? AddressKey{.high = 0, .low = kInternetV4.low + (member_ << 8U) + number}
                                       : AddressKey{.high = kInternetV6 + member_, .low = number};
             if (!taken_.contains(key)) {
-                return address_of(key);
+                return key;
             }
         }
         next_member();
@@ -61,20 +77,20 @@ std::optional<net::Address> AddressPool::take_internet(net::Family family) {
     return std::nullopt;
 }
 
-std::optional<net::Address> AddressPool::take_lan(net::Family family) {
+std::optional<AddressKey> AddressPool::find_lan(net::Family family) {
     const bool v4 = family == net::Family::v4;
     if (!v4 && !v6_) {
         return std::nullopt;
     }
     const auto base = v4 ? *v4_ : *v6_;
     // Neither the network's own address nor the broadcast one; a /64 is used like a /16.
-    const std::uint64_t size = v4 ? std::uint64_t{1} << (32U - prefix_) : 1U << 16U;
+    const std::uint64_t size = v4 ? host_mask() + 1 : 1U << 16U;
     auto& next = v4 ? next_v4_ : next_v6_;
     for (std::uint64_t tries = 0; tries < size; ++tries) {
         const AddressKey key{.high = base.high, .low = base.low + next};
         next = next + 2 < size ? next + 1 : 2;
         if (!taken_.contains(key) && key.low - base.low + 1 < size) {
-            return address_of(key);
+            return key;
         }
     }
     return std::nullopt;
@@ -87,12 +103,19 @@ bool AddressPool::contains(const net::Address& address) const {
     if (is_internet()) {
         return true;
     }
-    const auto key = key_of(address);
-    if (!address.is_v4()) {
-        return v6_ && key.high == v6_->high;
+    if (!covers(address)) {
+        return false;
     }
-    const auto number = key.low - v4_->low;
-    return key.low >= v4_->low && number > 0 && number + 1 < std::uint64_t{1} << (32U - prefix_);
+    const auto number = key_of(address).low & host_mask();
+    return !address.is_v4() || (number != 0 && number != host_mask());
+}
+
+bool AddressPool::covers(const net::Address& address) const {
+    if (is_internet()) {
+        return true;
+    }
+    const auto key = key_of(address);
+    return address.is_v4() ? (key.low & ~host_mask()) == v4_->low : v6_ && key.high == v6_->high;
 }
 
 net::Address AddressPool::router(net::Family family) const {

@@ -5,6 +5,7 @@
 #include "tests/lab/model/endpoint_key.hpp"
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <set>
 
@@ -26,7 +27,10 @@ class AddressPool {
     /// A free address; one that was given back comes last. nullopt: none is left.
     [[nodiscard]] std::optional<net::Address> take(net::Family family);
 
+    /// Whether somebody may have the address here.
     [[nodiscard]] bool contains(const net::Address& address) const;
+    /// Whether a LAN's router keeps packets for the address in the LAN: also those to nobody and to all.
+    [[nodiscard]] bool covers(const net::Address& address) const;
 
     [[nodiscard]] bool has_v6() const { return is_internet() || v6_; }
 
@@ -36,8 +40,12 @@ class AddressPool {
   private:
     [[nodiscard]] bool is_internet() const { return !v4_; }
 
-    [[nodiscard]] std::optional<net::Address> take_internet(net::Family family);
-    [[nodiscard]] std::optional<net::Address> take_lan(net::Family family);
+    /// The bits that number hosts in a LAN.
+    [[nodiscard]] std::uint64_t host_mask() const { return (std::uint64_t{1} << (32U - prefix_)) - 1; }
+
+    [[nodiscard]] std::optional<AddressKey> find_internet(net::Family family);
+    [[nodiscard]] std::optional<AddressKey> find_lan(net::Family family);
+    [[nodiscard]] std::optional<AddressKey> take_back(net::Family family);
 
     /// Host part 0.
     std::optional<AddressKey> v4_;
@@ -47,6 +55,8 @@ class AddressPool {
     std::uint64_t next_v4_ = 2;
     std::uint64_t next_v6_ = 2;
     std::set<AddressKey> taken_;
+    /// Still among `taken_`, until all others are, too.
+    std::deque<AddressKey> given_back_;
 };
 
 }  // namespace pinhole::lab

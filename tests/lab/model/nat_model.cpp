@@ -123,7 +123,7 @@ class NatModel::Impl {
     }
 
     std::optional<Flow> translate_error(const Flow& about, TimePoint now) {
-        tick(now);
+        table_.expire(now);
         if (!about.source.address.is_v4() && !config_.ipv6_filtering) {
             return about;
         }
@@ -136,7 +136,7 @@ class NatModel::Impl {
     }
 
     std::optional<Flow> translate_error_outward(const Flow& about, TimePoint now) {
-        tick(now);
+        table_.expire(now);
         if (!about.destination.address.is_v4()) {
             return about;
         }
@@ -148,7 +148,7 @@ class NatModel::Impl {
     }
 
     void rebind(TimePoint now) {
-        tick(now);
+        table_.expire(now);
         std::vector<std::uint16_t> used;
         for (const auto& [key, mapping] : table_.all()) {
             used.push_back(mapping.external.port);
@@ -170,7 +170,7 @@ class NatModel::Impl {
     }
 
     std::size_t mappings(TimePoint now) {
-        tick(now);
+        table_.expire(now);
         return table_.count_v4();
     }
 

@@ -55,7 +55,8 @@ class TableReader {
     void read_word(std::string_view key, Out& out, Words<Value> words) {
         if (const auto* node = find(key)) {
             if (const auto value = word(key, *node, words)) {
-                out = *value;
+                const Value known = *value;
+                out = known;
             }
         }
     }

@@ -45,7 +45,7 @@ void Capture::add(ByteView packet) {
 }
 
 void Capture::flush() {
-    std::fflush(file_.get());
+    (void)std::fflush(file_.get());
 }
 
 void Capture::write(const void* data, std::size_t size) {

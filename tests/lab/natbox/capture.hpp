@@ -23,7 +23,7 @@ class Capture {
 
   private:
     struct Close {
-        void operator()(std::FILE* file) const { std::fclose(file); }
+        void operator()(std::FILE* file) const { (void)std::fclose(file); }
     };
 
     Capture(std::FILE* file, std::uint32_t snap_length) : file_(file), snap_length_(snap_length) {}

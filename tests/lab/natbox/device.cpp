@@ -52,7 +52,7 @@ class Visit {
 Result<Device> Device::open(const std::string& netns, const std::string& name) {
     ifreq request{};
     if (name.empty() || name.size() >= sizeof request.ifr_name) {
-        return fail(Errc::invalid_argument, "interface name '" + name + "'");
+        return fail(Errc::invalid_argument, "the name of an interface has 1 to 15 characters, not '" + name + "'");
     }
     const auto visit = Visit::to(netns);
     if (!visit) {
@@ -85,7 +85,7 @@ Result<Device> Device::open(const std::string& netns, const std::string& name) {
 
 Status Device::configure(const std::vector<NetworkAddress>& addresses, std::size_t mtu) {
     // Fails only where the kernel has no IPv6, and then there is nothing to turn off.
-    (void)netlink_.no_link_local(index_);
+    [[maybe_unused]] const auto without_link_local = netlink_.no_link_local(index_);
     if (auto status = set_mtu(mtu); !status) {
         return status;
     }

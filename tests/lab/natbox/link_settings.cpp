@@ -129,6 +129,7 @@ Status set_link(LinkConfig& config, const std::vector<std::string_view>& setting
 
 std::vector<LinkKey> link_keys() {
     std::vector<LinkKey> keys;
+    keys.reserve(kKeys.size());
     for (const auto& key : kKeys) {
         keys.push_back({key.name, key.wanted});
     }

@@ -78,10 +78,6 @@ int bound_socket(const Options& options, int type) {
     return fd;
 }
 
-void connect_to(int fd, const Options& options) {
-    check(::connect(fd, reinterpret_cast<const sockaddr*>(&options.remote), sizeof options.remote), "connect");
-}
-
 /// A batch of equal datagrams for sendmmsg, or of empty buffers for recvmmsg.
 class Batch {
   public:
@@ -143,8 +139,18 @@ Result receive_udp(int fd, const Options& options) {
     return result;
 }
 
+/// Until both connect at once: whoever is alone is refused where no NAT drops its SYN.
+void open_simultaneously(int fd, const Options& options) {
+    const auto begin = Clock::now();
+    while (::connect(fd, reinterpret_cast<const sockaddr*>(&options.remote), sizeof options.remote) != 0) {
+        if (errno != ECONNREFUSED || Clock::now() - begin > Seconds{10}) {
+            check(-1, "connect");
+        }
+    }
+}
+
 Result run_tcp(int fd, const Options& options) {
-    connect_to(fd, options);
+    open_simultaneously(fd, options);
     std::vector<char> buffer(kBuffer);
     Result result;
     const auto begin = Clock::now();
@@ -168,7 +174,7 @@ Result run(const Options& options) {
     if (!options.udp) {
         return run_tcp(fd, options);
     }
-    connect_to(fd, options);
+    check(::connect(fd, reinterpret_cast<const sockaddr*>(&options.remote), sizeof options.remote), "connect");
     return options.send ? send_udp(fd, options) : receive_udp(fd, options);
 }
 
@@ -211,11 +217,11 @@ Options parse(const std::vector<std::string>& words) {
 int main(int argc, char** argv) {
     try {
         const auto result = run(parse({argv + 1, argv + argc}));
-        std::printf("{\"packets\": %llu, \"bytes\": %llu, \"seconds\": %.6f}\n",
-                    static_cast<unsigned long long>(result.packets), static_cast<unsigned long long>(result.bytes),
-                    Seconds{result.last - result.first}.count());
+        (void)std::printf("{\"packets\": %llu, \"bytes\": %llu, \"seconds\": %.6f}\n",
+                          static_cast<unsigned long long>(result.packets),
+                          static_cast<unsigned long long>(result.bytes), Seconds{result.last - result.first}.count());
     } catch (const std::exception& error) {
-        std::fprintf(stderr, "natbox-load: %s\n", error.what());
+        (void)std::fprintf(stderr, "natbox-load: %s\n", error.what());
         return 1;
     }
     return 0;

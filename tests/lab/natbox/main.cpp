@@ -19,8 +19,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 void announce(const std::string& line) {
-    std::printf("%s\n", line.c_str());
-    std::fflush(stdout);
+    (void)std::printf("%s\n", line.c_str());
+    (void)std::fflush(stdout);
 }
 
 Status run_link(const LinkOptions& options) {
@@ -115,6 +115,7 @@ Status run_network(const NetworkOptions& options) {
         return status;
     }
     std::vector<std::string> names;
+    names.reserve(options.hosts.size());
     for (const auto& host : options.hosts) {
         names.push_back(host.name);
     }
@@ -135,6 +136,11 @@ Status run_network(const NetworkOptions& options) {
     return server.run();
 }
 
+/// What is wrong with an argument or a topology is said in the detail, whole.
+std::string sentence_of(const Error& error) {
+    return error.code == Errc::invalid_argument && !error.detail.empty() ? error.detail : error.message();
+}
+
 int run(int argc, char** argv) {
     const auto parsed = parse_options(argc, argv);
     if (const auto* code = std::get_if<int>(&parsed)) {
@@ -144,7 +150,7 @@ int run(int argc, char** argv) {
     const auto* link = std::get_if<LinkOptions>(&options);
     const auto status = link != nullptr ? run_link(*link) : run_network(std::get<NetworkOptions>(options));
     if (!status) {
-        std::fprintf(stderr, "natbox: %s\n", status.error().message().c_str());
+        (void)std::fprintf(stderr, "natbox: %s\n", sentence_of(status.error()).c_str());
         return 1;
     }
     return 0;
@@ -157,7 +163,7 @@ int main(int argc, char** argv) {
     try {
         return pinhole::natbox::run(argc, argv);
     } catch (const std::exception& error) {
-        std::fprintf(stderr, "natbox: %s\n", error.what());
+        (void)std::fprintf(stderr, "natbox: %s\n", error.what());
         return 1;
     }
 }

@@ -3,6 +3,7 @@
 #include "tests/lab/natbox/link_settings.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <utility>
 
 #include <CLI/CLI.hpp>
@@ -44,69 +45,28 @@ bool cut(const std::string& text, std::size_t at, std::string& before, std::stri
     return true;
 }
 
-CLI::Option* add_end(CLI::App& app, const char* name, NamedNamespace& end, const char* about) {
-    return app
-        .add_option_function<std::string>(
-            name,
-            [&end, name](const std::string& text) {
-                if (!cut(text, text.rfind(':'), end.netns, end.name)) {
-                    throw CLI::ValidationError(name, "an end is NETNS_PATH:INTERFACE, not " + text);
-                }
-            },
-            about)
-        ->required()
-        ->type_name("NETNS_PATH:INTERFACE");
-}
+/// The words of the command line, before they mean anything.
+struct Words {
+    struct Setting {
+        std::string option;
+        std::string_view key;
+        bool up = true;
+        bool down = true;
+        std::string value;
+    };
 
-CLI::Option* add_setting(CLI::App& app, const std::string& option, const LinkKey& key,
-                         std::vector<lab::LinkConfig*> links) {
-    return app.add_option_function<std::string>(
-        option,
-        [links = std::move(links), name = key.name, option](const std::string& value) {
-            for (auto* link : links) {
-                if (const auto status = set_link(*link, name, value); !status) {
-                    throw CLI::ValidationError(option, status.error().detail);
-                }
-            }
-        },
-        key.value);
-}
+    std::vector<std::string> hosts;
+    std::string a;
+    std::string b;
+    /// CLI11 writes into them, so they stay where they are.
+    std::deque<Setting> settings;
+};
 
-void add_link(CLI::App& app, LinkOptions& options) {
-    app.footer(kLinkFooter);
-    add_end(app, "--a", options.a, "one end");
-    add_end(app, "--b", options.b, "the other");
-    app.add_option("--seed", options.seed, "of every draw of chance")->type_name("N")->capture_default_str();
-    for (const auto& key : link_keys()) {
-        // `--up` would read as a direction, and a line that is down from the beginning has no use.
-        if (key.name == "up") {
-            continue;
-        }
-        std::string name{key.name};
-        std::ranges::replace(name, '_', '-');
-        add_setting(app, "--" + name, key, {&options.link.up, &options.link.down})
-            ->group("Both directions, or as --up-… from a to b only and as --down-… from b to a")
-            ->type_name("");
-        add_setting(app, "--up-" + name, key, {&options.link.up})->group("");
-        add_setting(app, "--down-" + name, key, {&options.link.down})->group("");
-    }
-}
-
-void add_network(CLI::App& app, NetworkOptions& options) {
+void add_network(CLI::App& app, NetworkOptions& options, Words& words) {
     app.add_option("--topology", options.topology, "TOML file; its format is README.md of tests/lab")
         ->type_name("FILE");
-    app.add_option_function<std::vector<std::string>>(
-           "--host",
-           [&options](const std::vector<std::string>& words) {
-               for (const auto& word : words) {
-                   NamedNamespace host;
-                   if (!cut(word, word.find('='), host.name, host.netns)) {
-                       throw CLI::ValidationError("--host", "a host is NAME=NETNS_PATH, not " + word);
-                   }
-                   options.hosts.push_back(host);
-               }
-           },
-           "a host of the topology and its network namespace; those not named are not there")
+    app.add_option("--host", words.hosts,
+                   "a host of the topology and its network namespace; those not named are not there")
         ->type_name("NAME=NETNS_PATH");
     app.add_option("--device", options.device, "name of the TUN device in each")
         ->type_name("NAME")
@@ -118,6 +78,69 @@ void add_network(CLI::App& app, NetworkOptions& options) {
         ->type_name("BYTES");
 }
 
+CLI::Option* add_setting(CLI::App& app, Words& words, const LinkKey& key, const char* direction) {
+    std::string option = std::string("--") + direction + std::string(key.name);
+    std::ranges::replace(option, '_', '-');
+    const std::string_view only{direction};
+    auto& setting = words.settings.emplace_back(option, key.name, only != "down-", only != "up-");
+    return app.add_option(option, setting.value, key.value)->type_name("");
+}
+
+void add_link(CLI::App& app, LinkOptions& options, Words& words) {
+    app.footer(kLinkFooter);
+    app.add_option("--a", words.a, "one end")->required()->type_name("NETNS_PATH:INTERFACE");
+    app.add_option("--b", words.b, "the other")->required()->type_name("NETNS_PATH:INTERFACE");
+    app.add_option("--seed", options.seed, "of every draw of chance")->type_name("N")->capture_default_str();
+    for (const auto& key : link_keys()) {
+        // `--up` would read as a direction, and a line that is down from the beginning has no use.
+        if (key.name == "up") {
+            continue;
+        }
+        add_setting(app, words, key, "")
+            ->group("Both directions, or as --up-… from a to b only and as --down-… from b to a");
+        add_setting(app, words, key, "up-")->group("");
+        add_setting(app, words, key, "down-")->group("");
+    }
+}
+
+void read_hosts(const Words& words, NetworkOptions& options) {
+    for (const auto& word : words.hosts) {
+        NamedNamespace host;
+        if (!cut(word, word.find('='), host.name, host.netns)) {
+            throw CLI::ValidationError("--host", "a host is NAME=NETNS_PATH, not " + word);
+        }
+        options.hosts.push_back(host);
+    }
+    if (options.topology.empty() || options.hosts.empty()) {
+        throw CLI::RequiredError("--topology and at least one --host");
+    }
+}
+
+NamedNamespace read_end(const char* option, const std::string& word) {
+    NamedNamespace end;
+    if (!cut(word, word.rfind(':'), end.netns, end.name)) {
+        throw CLI::ValidationError(option, "an end is NETNS_PATH:INTERFACE, not " + word);
+    }
+    return end;
+}
+
+void read_link(const Words& words, LinkOptions& options) {
+    options.a = read_end("--a", words.a);
+    options.b = read_end("--b", words.b);
+    const auto apply = [](const Words::Setting& setting, bool wanted, lab::LinkConfig& link) {
+        if (!wanted) {
+            return;
+        }
+        if (const auto status = set_link(link, setting.key, setting.value); !status) {
+            throw CLI::ValidationError(setting.option, status.error().detail);
+        }
+    };
+    for (const auto& setting : words.settings) {
+        apply(setting, setting.up && !setting.value.empty(), options.link.up);
+        apply(setting, setting.down && !setting.value.empty(), options.link.down);
+    }
+}
+
 }  // namespace
 
 std::variant<Options, int> parse_options(int argc, char** argv) {
@@ -125,17 +148,17 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
     app.footer(kExample);
     NetworkOptions network;
     LinkOptions link;
-    add_network(app, network);
+    Words words;
+    add_network(app, network, words);
     auto* link_app = app.add_subcommand("link", kLinkAbout);
-    add_link(*link_app, link);
+    add_link(*link_app, link, words);
     try {
         app.parse(argc, argv);
         if (link_app->parsed()) {
+            read_link(words, link);
             return Options{link};
         }
-        if (network.topology.empty() || network.hosts.empty()) {
-            throw CLI::RequiredError("--topology and at least one --host");
-        }
+        read_hosts(words, network);
     } catch (const CLI::ParseError& error) {
         return app.exit(error);
     }

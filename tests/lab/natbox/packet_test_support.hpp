@@ -105,7 +105,7 @@ inline Bytes tcp(std::string_view source, std::string_view destination, std::uin
     return ip(from.address.text(), to.address.text(), 6, body);
 }
 
-inline Bytes icmp(std::string_view source, std::string_view destination, Bytes body) {
+inline Bytes icmp(std::string_view source, std::string_view destination, const Bytes& body) {
     const bool v4 = net::Address::parse(source)->is_v4();
     return ip(source, destination, v4 ? 1 : 58, body);
 }

@@ -45,12 +45,12 @@ Status Server::prepare() {
     // The default slack of 50 µs would show in a delay of milliseconds; a late link would be measured as a slow peer.
     ::prctl(PR_SET_TIMERSLACK, 1000UL);
     ::setpriority(PRIO_PROCESS, 0, -20);
-    ::signal(SIGPIPE, SIG_IGN);
+    (void)std::signal(SIGPIPE, SIG_IGN);
     sigset_t handled;
     sigemptyset(&handled);
     sigaddset(&handled, SIGINT);
     sigaddset(&handled, SIGTERM);
-    ::sigprocmask(SIG_BLOCK, &handled, nullptr);
+    ::pthread_sigmask(SIG_BLOCK, &handled, nullptr);
     signals_ = Fd{::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK)};
     epoll_ = Fd{::epoll_create1(EPOLL_CLOEXEC)};
     if (!signals_ || !epoll_) {
@@ -163,8 +163,8 @@ void Server::execute(std::string_view line) {
             answer = "error: " + status.error().message();
         }
     }
-    std::printf("%s\n", answer.c_str());
-    std::fflush(stdout);
+    (void)std::printf("%s\n", answer.c_str());
+    (void)std::fflush(stdout);
 }
 
 void Server::flush_captures() {

@@ -118,7 +118,7 @@ TEST(NetcheckScreen, ShowsAHomeRouter) {
     }
     EXPECT_THAT(text, HasSubstr("mapping endpoint-independent, filter\n               address-and-port-dependent"));
     EXPECT_THAT(text, HasSubstr("ports kept, no hairpin\n"));
-    for (const auto* absent : {"Not measured", "Mappings live", "Other traffic"}) {
+    for (const auto* absent : {"Notes", "Mappings live", "Other traffic"}) {
         EXPECT_THAT(text, Not(HasSubstr(absent)));
     }
 }
@@ -128,7 +128,7 @@ TEST(NetcheckScreen, ShowsWhatElseWasMeasuredAndWhatCouldNotBe) {
     for (const auto* part :
          {"ports in sequence (-2 each time)", "Other traffic  12 new mappings a second\n",
           "Mappings live  1:35 without traffic, or longer\n", "IPv6           works, seen as [2001:db8::7]:4000\n",
-          "Not measured   Something was not measured for a reason that takes more than one\n"
+          "Notes          Something was not measured for a reason that takes more than one\n"
           "               line of a screen to say.\n"}) {
         EXPECT_THAT(text, HasSubstr(part));
     }

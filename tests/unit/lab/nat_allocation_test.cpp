@@ -68,7 +68,7 @@ TEST(NatAllocation, RandomUsesItsWholeRangeEvenly) {
         ++buckets.at(static_cast<std::size_t>((port - 1024) / ((65536 - 1024) / 8)));
     }
     for (const auto count : buckets) {
-        EXPECT_NEAR(count, kDraws / 8, 150);
+        EXPECT_NEAR(count, kDraws / 8.0, 150);
     }
 }
 

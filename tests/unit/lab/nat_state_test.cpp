@@ -69,10 +69,10 @@ TEST(NatState, TheHoleToEachPeerHasItsOwnTimer) {
 
 TEST(NatState, ExpiredFlowsLeaveNothingBehind) {
     NatBench bench{{.mapping = Dependence::address_and_port_dependent, .udp_timeout = 1s}};
-    for (int i = 0; i < 50000; ++i) {
+    for (int i = 0; i < 5000; ++i) {
         bench.now += 1ms;
         const auto remote =
-            net::Endpoint{.address = testing::address("198.18.9.2"), .port = static_cast<std::uint16_t>(1 + i % 60000)};
+            net::Endpoint{.address = testing::address("198.18.9.2"), .port = static_cast<std::uint16_t>(1 + i)};
         ASSERT_EQ(bench.send(at(kHost), remote).action, Action::forward);
     }
     EXPECT_EQ(bench.nat().mappings(bench.now), 1000U);

@@ -220,6 +220,13 @@ TEST(Network, MovesNeverRunOutOfAddresses) {
     }
 }
 
+TEST(Network, ANewcomerDoesNotGetTheAddressOfWhoJustLeft) {
+    NetBench bench{layers()};
+    const auto left = bench.endpoint("alice", 1).address;
+    bench.net.move(bench.net.host("alice"), kInternet, bench.now);
+    EXPECT_NE(bench.net.move(bench.net.host("bob"), "inner", bench.now), left);
+}
+
 TEST(Network, ServersWithTwoAddressesAnswerFromBoth) {
     auto topology = layers();
     topology.hosts.back().addresses.assign(2, net::Address::any(net::Family::v4));
@@ -273,6 +280,11 @@ TEST(Network, RoutersDoNotForwardWhatHasNoRoute) {
         bench.send("alice", 5000, at(nowhere));
         EXPECT_TRUE(bench.run().empty());
         EXPECT_EQ(bench.drops.back(), "inner: not routable");
+    }
+    for (const auto* nobody : {"10.2.0.77:1", "10.2.0.255:1"}) {
+        bench.send("alice", 5000, at(nobody));
+        EXPECT_TRUE(bench.run().empty());
+        EXPECT_EQ(bench.drops.back(), "inner: no such host");
     }
     EXPECT_EQ(bench.net.nat("inner").mappings(bench.now), 0U);
 }

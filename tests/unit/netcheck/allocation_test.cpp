@@ -62,6 +62,21 @@ TEST(Allocation, PortsThatCountAreSequential) {
     }
 }
 
+TEST(Allocation, APauseBehindTheFirstSamplesDoesNotHideTheBurst) {
+    for (const std::int32_t delta : {1, -1}) {
+        SCOPED_TRACE(delta);
+        std::vector<std::uint16_t> ports;
+        for (int i = 0; i < 12; ++i) {
+            ports.push_back(static_cast<std::uint16_t>(30000 + i * delta));
+        }
+        auto samples = samples_of(ports);
+        std::ranges::for_each(samples.begin() + 2, samples.end(), [](PortSample& sample) { sample.sent_at += 180ms; });
+        const auto verdict = judge_allocation(samples);
+        EXPECT_EQ(verdict.kind, PortAllocation::sequential);
+        EXPECT_EQ(verdict.delta, delta);
+    }
+}
+
 TEST(Allocation, OtherTrafficBetweenDoesNotHideTheStep) {
     const auto verdict = judge({20000, 20002, 20008, 20010, 20016, 20018, 20020, 20026});
     EXPECT_EQ(verdict.kind, PortAllocation::sequential);

@@ -135,7 +135,7 @@ TEST(Budget, TakesFewMappingsAndSendsGently) {
         world.run();
         expect_in_time(world);
         EXPECT_LE(world.network().nat("nat0").counters().mappings_made, kMappings);
-        EXPECT_LE(world.most_sockets(), 32U);
+        EXPECT_LE(world.most_sockets(), 24U);
         EXPECT_LE(world.sent_within(100ms), 55U);
         EXPECT_LE(world.sent(), 250U);
     }

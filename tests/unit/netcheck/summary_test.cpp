@@ -46,7 +46,7 @@ TEST(Summary, SaysWhatKindOfNetworkThisIsAndWhomItReaches) {
              "This network is behind a NAT that keeps our ports and lets in only the endpoints that were spoken to. "
              "Direct connections work with everybody except networks that use another port for each destination."},
         Case{report_of(address_and_port_dependent, address_and_port_dependent, PortAllocation::random),
-             "This network is behind a NAT that uses another port for each destination, chosen at random and lets in "
+             "This network is behind a NAT that uses another port for each destination, chosen at random, and lets in "
              "only the endpoints that were spoken to. Direct connections work only with those whom anybody can reach "
              "and networks that let in whole addresses."},
         Case{report_of(unknown, unknown, PortAllocation::preserving),

@@ -163,7 +163,7 @@ void World::note(const Event& event) {
         complete_at_ = at;
         if (!config_.nats.empty()) {
             auto& nat = network_.nat("nat" + std::to_string(config_.nats.size() - 1));
-            static_cast<void>(nat.mappings(now_));  // lets time pass in it
+            static_cast<void>(nat.inbound({}, now_));  // lets time pass in it
             background_ = nat.counters().background_mappings;
         }
     } else {
