@@ -27,9 +27,9 @@ constexpr std::size_t kMaxSegments = 64;
 /// Bytes in one GSO send: below 65535 less IPv6 and UDP headers.
 constexpr std::size_t kMaxGsoBytes = 65000;
 
-/// Room for pktinfo, TOS or traffic class, and GRO or GSO segment size.
+/// Room for pktinfo, TOS or traffic class, GRO or GSO segment size, and TTL or hop limit.
 struct alignas(cmsghdr) Control {
-    std::array<std::uint8_t, CMSG_SPACE(sizeof(in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int))> bytes;
+    std::array<std::uint8_t, CMSG_SPACE(sizeof(in6_pktinfo)) + 3 * CMSG_SPACE(sizeof(int))> bytes;
 };
 
 /// One slot of recvmmsg.
@@ -158,24 +158,28 @@ struct UdpSocket::State {
 
     asio::ip::udp::socket socket;
     net::Endpoint local;
-    std::unique_ptr<Buffers> buffers = std::make_unique_for_overwrite<Buffers>();
+    std::unique_ptr<Buffers> buffers;  ///< from the first receive on: most sockets of a burst never hear anything
     bool gso = true;
 
     /// One system call; 0 or errno.
-    int send_message(const net::PathAddresses& path, ByteView payload, std::size_t segment_size, net::Ecn ecn);
+    int send_message(const net::PathAddresses& path, ByteView payload, std::size_t segment_size, net::Ecn ecn,
+                     std::uint8_t ttl = 0);
     SendResult send_each(const net::PathAddresses& path, ByteView payload, std::size_t segment_size, net::Ecn ecn);
     SendResult send_chunk(const net::PathAddresses& path, ByteView payload, std::size_t segment_size, net::Ecn ecn);
     std::size_t deliver(std::size_t index, const OnDatagram& on_datagram);
 };
 
 int UdpSocket::State::send_message(const net::PathAddresses& path, ByteView payload, std::size_t segment_size,
-                                   net::Ecn ecn) {
+                                   net::Ecn ecn, std::uint8_t ttl) {
     auto remote = to_sockaddr(path.remote);
     Control buffer;
     ControlWriter control{buffer};
     add_source(control, path.local.address);
+    const bool v4 = path.remote.address.is_v4();
+    if (ttl != 0) {
+        control.add(v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TTL : IPV6_HOPLIMIT, static_cast<int>(ttl));
+    }
     if (ecn != net::Ecn::not_ect) {
-        const bool v4 = path.remote.address.is_v4();
         control.add(v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, static_cast<int>(ecn));
     }
     if (segment_size < payload.size()) {
@@ -302,6 +306,9 @@ asio::awaitable<std::error_code> UdpSocket::wait_writable() {
 std::size_t UdpSocket::receive(const OnDatagram& on_datagram) {
     std::size_t delivered = 0;
     while (delivered < kReceiveBudget && state_->socket.is_open()) {
+        if (!state_->buffers) {
+            state_->buffers = std::make_unique_for_overwrite<Buffers>();
+        }
         auto& buffers = *state_->buffers;
         buffers.prepare();
         const int count =
@@ -337,6 +344,14 @@ SendResult UdpSocket::send(const net::PathAddresses& path, ByteView payload, std
         payload = payload.subspan(chunk.size());
     }
     return SendResult::sent;
+}
+
+SendResult UdpSocket::send_with_ttl(const net::PathAddresses& path, ByteView payload, std::uint8_t ttl) {
+    if (!state_->socket.is_open() || path.remote.address.family() != family()) {
+        return SendResult::failed;
+    }
+    const int error = state_->send_message(path, payload, payload.size(), net::Ecn::not_ect, ttl);
+    return error == 0 ? SendResult::sent : classify(error);
 }
 
 void UdpSocket::close() {

@@ -50,6 +50,9 @@ class UdpSocket {
     /// From `path.local`'s address unless that is unspecified.
     SendResult send(const net::PathAddresses& path, ByteView payload, std::size_t segment_size, net::Ecn ecn);
 
+    /// One datagram with a TTL, or hop limit, of its own; 0: the system's.
+    SendResult send_with_ttl(const net::PathAddresses& path, ByteView payload, std::uint8_t ttl);
+
     void close();
     [[nodiscard]] bool is_open() const;
 

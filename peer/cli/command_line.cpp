@@ -7,6 +7,7 @@
 #include "peer/cli/netcheck_command.hpp"
 #include "peer/cli/receive_command.hpp"
 #include "peer/cli/send_command.hpp"
+#include "peer/cli/strategy_list.hpp"
 
 #include <chrono>
 #include <csignal>
@@ -14,6 +15,7 @@
 #include <functional>
 
 #include <CLI/CLI.hpp>
+#include <sys/resource.h>
 
 namespace pinhole::cli {
 
@@ -25,6 +27,8 @@ using Command = std::function<Exit(Environment&)>;
 struct CommandLine {
     GlobalOptions global;
     std::string log_level = "warn";
+    std::string only;
+    std::string without;
     SendOptions send;
     ReceiveOptions receive;
     ChatOptions chat;
@@ -48,6 +52,20 @@ void add_global_options(CLI::App& app, CommandLine& line) {
         ->type_name("ADDR")
         ->check([](const std::string& text) {
             return net::Address::parse(text) ? std::string{} : "'" + text + "' is not an IP address";
+        });
+    auto* only = app.add_option("--only", line.only,
+                                "Connect by these strategies only: any of host, reverse, udp, predict, birthday")
+                     ->type_name("LIST")
+                     ->check([](const std::string& text) {
+                         const auto excluded = excluded_by_only(text);
+                         return excluded ? std::string{} : excluded.error();
+                     });
+    app.add_option("--without", line.without, "Do not connect by these strategies")
+        ->type_name("LIST")
+        ->excludes(only)
+        ->check([](const std::string& text) {
+            const auto excluded = excluded_by(text);
+            return excluded ? std::string{} : excluded.error();
         });
     app.add_flag("--json", line.global.json, "Events as JSON, one object a line, on standard output");
     app.add_option("--log-level", line.log_level, "Log on standard error")
@@ -164,7 +182,20 @@ void add_identity_commands(CLI::App& app, CommandLine& line) {
     });
 }
 
+/// A burst of punching opens some hundred sockets.
+constexpr rlim_t kOpenFiles = 1024;
+
+void raise_file_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < kOpenFiles && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 Exit execute(CommandLine& line, std::chrono::steady_clock::time_point started) {
+    line.global.without = (line.only.empty() ? excluded_by(line.without) : excluded_by_only(line.only))
+                              .value_or(std::vector<net::Strategy>{});
     Output output{line.global.json ? Output::Format::json : Output::Format::human};
     auto environment = Environment::open(line.global, output, started);
     if (!environment) {
@@ -179,6 +210,7 @@ Exit execute(CommandLine& line, std::chrono::steady_clock::time_point started) {
 int run_command_line(int argc, char** argv) {
     const auto started = std::chrono::steady_clock::now();
     std::ignore = std::signal(SIGPIPE, SIG_IGN);
+    raise_file_limit();
     CommandLine line;
     CLI::App app{"Send files and chat directly between two machines, encrypted end to end", "pinhole"};
     app.footer("Example:\n  pinhole --server rendezvous.example.org send film.mkv --to bob");

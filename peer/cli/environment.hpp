@@ -3,6 +3,7 @@
 
 #include "common/crypto/keys.hpp"
 #include "common/net/endpoint.hpp"
+#include "common/net/punch_plan.hpp"
 #include "peer/cli/output.hpp"
 #include "peer/store/home.hpp"
 #include "peer/store/peer_database.hpp"
@@ -10,6 +11,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace pinhole::cli {
 
@@ -19,6 +21,7 @@ struct GlobalOptions {
     std::optional<std::string> server;  ///< HOST[:PORT][/KEY]
     std::optional<std::string> bind;
     bool json = false;
+    std::vector<net::Strategy> without;  ///< that no connection may use
 };
 
 /// --server taken apart.

@@ -49,6 +49,7 @@ Exit NetworkCommand::run() {
     config.pinned_server_key = server_.key;
     config.services = services_;
     config.report_cache = &report_cache_;
+    config.without = environment_.options().without;
     if (environment_.options().bind) {
         config.bind = net::Address::parse(*environment_.options().bind);
     }

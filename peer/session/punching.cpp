@@ -95,6 +95,27 @@ bool Session::behind_nats() const {
     return reflexive && !remote_reflexives_.empty();
 }
 
+// As strategy_of, but before anything was answered: what a NAT does to our own end is known from our candidates.
+bool Session::usable(const net::PathAddresses& path) const {
+    if (config_.without.empty()) {
+        return true;
+    }
+    if (const auto found = puncher_ ? puncher_->found(path) : std::nullopt) {
+        return allowed(*found);
+    }
+    const auto& remote = path.remote.address;
+    const bool near = remote.is_private() || remote.is_link_local() || remote.is_loopback();
+    const bool local_host =
+        near || std::ranges::none_of(locals_, [&](const auto& candidate) {
+            return candidate.type == net::CandidateType::server_reflexive && candidate.base == path.local;
+        });
+    const bool remote_host = near || std::ranges::find(remote_hosts_, path.remote) != remote_hosts_.end();
+    if (local_host && remote_host) {
+        return allowed(net::Strategy::host);
+    }
+    return allowed(local_host || remote_host ? net::Strategy::reverse : net::Strategy::udp);
+}
+
 void Session::open_own_nats() {
     const bool early = state_ == State::calling || state_ == State::waiting_go;
     const auto base = main_base();
@@ -166,7 +187,11 @@ std::optional<net::Transmit> Session::poll_stun() {
         return std::nullopt;
     }
     if (probes_.empty()) {
-        return agent_->poll_transmit();
+        auto check = agent_->poll_transmit();
+        while (check && !usable(check->path)) {
+            check = agent_->poll_transmit();
+        }
+        return check;
     }
     auto probe = std::move(probes_.front());
     probes_.pop_front();

@@ -231,6 +231,9 @@ void Session::handle_trickle(const signaling::Trickle& trickle, TimePoint now) {
 void Session::add_remote(const std::vector<net::Candidate>& candidates, TimePoint now) {
     for (const auto& candidate : candidates) {
         agent_->add_remote_candidate(candidate, now);
+        if (candidate.type == net::CandidateType::host && remote_hosts_.size() < limits::kMaxCandidates) {
+            remote_hosts_.push_back(candidate.endpoint);
+        }
         if (candidate.type != net::CandidateType::server_reflexive ||
             remote_reflexives_.size() >= limits::kMaxCandidates) {
             continue;
@@ -279,6 +282,9 @@ void Session::handle_stun(const net::PathAddresses& path, ByteView payload, Time
         if (sample) {
             return;
         }
+    }
+    if (!usable(path)) {
+        return;
     }
     agent_->handle_datagram(path, payload, now);
     drain_agent(now);

@@ -130,6 +130,9 @@ class Session {
     /// Nothing is left to send or to wait for.
     [[nodiscard]] bool over() const { return state_ == State::over; }
 
+    /// Over, or on its way there by close().
+    [[nodiscard]] bool closing() const { return state_ == State::closing || over(); }
+
     [[nodiscard]] signaling::CallId call_id() const { return call_; }
 
     [[nodiscard]] const crypto::PeerId& remote() const { return config_.remote; }
@@ -164,6 +167,8 @@ class Session {
     void start_puncher(net::PunchPlan plan, TimePoint now);
     [[nodiscard]] bool allowed(net::Strategy strategy) const;
     [[nodiscard]] bool behind_nats() const;
+    /// A path of a strategy that must not be used carries no check, neither way.
+    [[nodiscard]] bool usable(const net::PathAddresses& path) const;
     /// Opens our own NATs for the other side's reflexive endpoints without reaching the NATs there.
     void open_own_nats();
     void drain_puncher(TimePoint now);
@@ -189,6 +194,7 @@ class Session {
     std::optional<TimePoint> went_at_;  ///< the instant that both sides start from; until the outcome was told
     std::optional<punch::Puncher> puncher_;
     std::vector<net::Endpoint> remote_reflexives_;
+    std::vector<net::Endpoint> remote_hosts_;
     std::deque<SocketRequest> socket_requests_;
     std::deque<net::Transmit> probes_;
     std::optional<std::pair<transport::PathId, net::PathAddresses>> path_;

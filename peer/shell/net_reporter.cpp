@@ -32,6 +32,10 @@ std::vector<netcheck::StunServer> stun_servers(const std::vector<net::Endpoint>&
     return servers;
 }
 
+std::optional<std::uint8_t> NetReporter::opening_ttl() const {
+    return newest_ ? newest_->udp.opening_ttl : std::nullopt;
+}
+
 NetReporter::NetReporter(const boost::asio::any_io_executor& executor, Config config, Rng& rng, Callbacks callbacks)
     : executor_(executor), config_(std::move(config)), rng_(rng), callbacks_(std::move(callbacks)), timer_(executor) {}
 
@@ -41,8 +45,13 @@ void NetReporter::handle_servers(const std::vector<net::Endpoint>& servers) {
 
 void NetReporter::handle_online(const session::SignalingClient::Online& online) {
     online_ = online;
-    if (!known() && !driver_) {
+    if (known() || driver_) {
+        return;
+    }
+    if (measured_at_) {
         wait();
+    } else {
+        measure();
     }
 }
 
@@ -89,6 +98,7 @@ void NetReporter::stop() {
 void NetReporter::forget() {
     driver_.reset();
     report_.reset();
+    newest_.reset();
     measured_for_ = {};
 }
 
@@ -122,9 +132,15 @@ bool NetReporter::known() {
         report_ = cached(place);
     }
     if (report_) {
-        callbacks_.send(signaling::Report{*report_});
+        tell(*report_);
     }
     return report_.has_value();
+}
+
+void NetReporter::tell(const net::NetReport& report) {
+    newest_ = report;
+    callbacks_.send(signaling::Report{report});
+    callbacks_.reported(report);
 }
 
 void NetReporter::wait() {
@@ -144,7 +160,7 @@ void NetReporter::measure() {
     if (!online_ || driver_) {
         return;
     }
-    if (callbacks_.busy()) {
+    if (measured_at_ && callbacks_.busy()) {
         wait();
         return;
     }
@@ -165,7 +181,7 @@ void NetReporter::measure() {
 
 void NetReporter::handle_event(const netcheck::Event& event) {
     const auto report = driver_->report();
-    callbacks_.send(signaling::Report{report});
+    tell(report);
     if (!std::holds_alternative<netcheck::Complete>(event)) {
         return;
     }

@@ -2,8 +2,9 @@
 // background, once the peer is online and again when the network is another. Knows no session; Node tells it what
 // happened and when calls go first.
 //
-// Timers: it measures kGrace after the last change, but kInterval after the measurement before at the earliest, and
-// later while a call is being set up.
+// Timers: the first time it measures at once, whatever else goes on: without a report the server can plan nothing for a
+// difficult NAT. Later kGrace after the last change, but kInterval after the measurement before at the earliest, and
+// not while a call is being set up.
 #pragma once
 
 #include "common/signaling/messages.hpp"
@@ -11,6 +12,7 @@
 #include "peer/shell/netcheck_driver.hpp"
 #include "peer/shell/report_cache.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -41,6 +43,8 @@ class NetReporter : public std::enable_shared_from_this<NetReporter> {
     struct Callbacks {
         std::function<void(const signaling::ToServer&)> send;
         std::function<bool()> busy;  ///< a call is being set up
+        /// The server knows this of us now; again when more was measured.
+        std::function<void(const net::NetReport&)> reported;
     };
 
     NetReporter(const boost::asio::any_io_executor& executor, Config config, Rng& rng, Callbacks callbacks);
@@ -56,10 +60,17 @@ class NetReporter : public std::enable_shared_from_this<NetReporter> {
     /// Nothing follows.
     void stop();
 
+    /// The server has been told where we stand, at least in part.
+    [[nodiscard]] bool told() const { return newest_.has_value(); }
+
+    /// The smallest TTL that opens our own NATs, if it was measured here.
+    [[nodiscard]] std::optional<std::uint8_t> opening_ttl() const;
+
   private:
     /// Sends what is known of this place; false if that is nothing.
     bool known();
     void wait();
+    void tell(const net::NetReport& report);
     void measure();
     void handle_event(const netcheck::Event& event);
     void forget();
@@ -78,6 +89,7 @@ class NetReporter : public std::enable_shared_from_this<NetReporter> {
     ReportKey measured_for_;
     std::optional<TimePoint> measured_at_;
     std::optional<net::NetReport> report_;  ///< complete
+    std::optional<net::NetReport> newest_;  ///< as sent; maybe not complete
     std::unique_ptr<NetcheckDriver> driver_;
 };
 

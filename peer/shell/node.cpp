@@ -24,9 +24,17 @@ namespace {
 
 /// Sessions at once, incoming ones included.
 constexpr std::size_t kMaxSessions = 64;
+/// Sockets of one session: what a plan may ask for, and two that sample.
+constexpr std::size_t kMaxSocketsOfSession = net::kMaxPunchSockets + 2;
 /// One full UDP GSO send.
 constexpr std::size_t kSendBuffer = 64 * 1024;
 constexpr std::size_t kConnectionIdOffset = 1;
+
+using SocketPlace = std::pair<net::Family, std::uint16_t>;
+
+SocketPlace place_of(const net::Endpoint& local) {
+    return {local.address.family(), local.port};
+}
 
 std::uint64_t connection_id_of(ByteView packet) {
     ByteReader reader{packet.subspan(kConnectionIdOffset)};
@@ -63,6 +71,8 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     void handle_datagram(const net::Received& datagram);
     void start_reporter();
     void handle_resolved(const std::vector<net::Endpoint>& endpoints);
+    void handle_reported(const net::NetReport& report);
+    void redial(SessionId id);
     void handle_network_changed();
     void handle_server_event(const session::SignalingClient::Event& event);
     void handle_message(const signaling::ToPeer& message);
@@ -70,7 +80,10 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     void drain_gathering();
     SessionId add(std::unique_ptr<session::Session> session);
     void drain(SessionId id);
+    void serve_socket_requests(SessionId id, session::Session& session);
+    void close_sockets(SessionId id);
     void send_packets(session::Session& session);
+    void send_stun(const net::Transmit& transmit, session::Session& session);
     void send(const net::PathAddresses& path, ByteView payload, std::size_t segment, net::Ecn ecn,
               session::Session* session);
     void pump();
@@ -84,6 +97,7 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     crypto::SystemRng rng_;
     asio::steady_timer timer_;
     std::optional<TimePoint> armed_;
+    std::optional<net::Endpoint> stun_;  ///< the server's, IPv4
     std::shared_ptr<ServerConnection> server_;
     std::shared_ptr<NetReporter> reporter_;
     std::optional<io::NetworkWatch> watch_;
@@ -92,7 +106,10 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     session::ReplayGuard replay_guard_;
     std::map<SessionId, std::unique_ptr<session::Session>> sessions_;
     std::map<std::uint64_t, SessionId> by_connection_;
+    std::map<SocketPlace, SessionId> socket_owners_;  ///< of sockets that sessions asked for
+    std::map<SessionId, std::set<SocketPlace>> sockets_of_;
     std::set<SessionId> dirty_;
+    std::set<SessionId> blind_;  ///< calls that went out before the server knew of our NAT
     std::uint64_t next_session_ = 1;
     bool pumping_ = false;
     bool stopped_ = false;
@@ -138,7 +155,43 @@ void Node::Impl::start_reporter() {
         NetReporter::Config{.server = config_.server.host + ':' + std::to_string(config_.server.port),
                             .bind = config_.bind,
                             .cache = config_.report_cache},
-        rng_, NetReporter::Callbacks{.send = [this](const auto& message) { server_->send(message); }, .busy = busy});
+        rng_,
+        NetReporter::Callbacks{.send = [this](const auto& message) { server_->send(message); },
+                               .busy = busy,
+                               .reported = [this](const auto& report) { handle_reported(report); }});
+}
+
+// What the server planned for a call that it was asked for before it knew that our NAT is a difficult one is of no use.
+void Node::Impl::handle_reported(const net::NetReport& report) {
+    using enum net::NatClass;
+    const auto nat = net::classify(report);
+    if (nat == unknown) {
+        return;
+    }
+    const bool difficult = nat == hard_sequential || nat == hard_block || nat == hard_random;
+    for (const auto id : std::exchange(blind_, {})) {
+        const auto* session = find(id);
+        if (difficult && session != nullptr && !session->connected() && !session->closing()) {
+            redial(id);
+        }
+    }
+}
+
+void Node::Impl::redial(SessionId id) {
+    auto& place = sessions_.at(id);
+    log::debug("calling again: now the server can plan for our NAT");
+    const auto remote = place->remote();
+    server_->send(signaling::End{.call = place->call_id(), .reason = signaling::EndReason::hangup});
+    close_sockets(id);
+    by_connection_.erase(place->connection_id());
+    place = std::make_unique<session::Session>(session_config(remote, place->services()), signaling::CallId{rng_.u64()},
+                                               gathering_.candidates(), rng_);
+    by_connection_.emplace(place->connection_id(), id);
+    place->call(wall_now(), io::now());
+    if (!gathering_.under_way()) {
+        place->end_of_local_candidates();
+    }
+    kick(id);
 }
 
 void Node::Impl::handle_network_changed() {
@@ -150,6 +203,8 @@ void Node::Impl::handle_network_changed() {
 }
 
 void Node::Impl::handle_resolved(const std::vector<net::Endpoint>& endpoints) {
+    const auto v4 = std::ranges::find_if(endpoints, [](const auto& server) { return server.address.is_v4(); });
+    stun_ = v4 == endpoints.end() ? std::nullopt : std::optional{*v4};
     reporter_->handle_servers(endpoints);
     watch_->set_destinations({endpoints.front().address});
     gathering_.handle_servers(endpoints, io::now());
@@ -184,6 +239,11 @@ void Node::Impl::handle_datagram(const net::Received& datagram) {
     const auto now = io::now();
     const auto first = datagram.payload.front();
     if (first <= 3) {  // RFC 7983 §7: STUN
+        if (const auto owner = socket_owners_.find(place_of(datagram.path.local)); owner != socket_owners_.end()) {
+            sessions_.at(owner->second)->handle_stun(datagram.path, datagram.payload, now);
+            dirty_.insert(owner->second);
+            return;
+        }
         if (gathering_.handle_datagram(datagram.path, datagram.payload, now)) {
             drain_gathering();
             return;
@@ -280,6 +340,11 @@ session::SessionConfig Node::Impl::session_config(const crypto::PeerId& remote, 
     config.remote = remote;
     config.services = services;
     config.path_patience = config_.path_patience;
+    config.without = config_.without;
+    config.stun = stun_;
+    if (reporter_) {
+        config.opening_ttl = reporter_->opening_ttl();
+    }
     return config;
 }
 
@@ -289,6 +354,9 @@ SessionId Node::Impl::call(const crypto::PeerId& peer, std::uint8_t services) {
     auto& calling = *session;
     const auto id = add(std::move(session));
     calling.call(wall_now(), io::now());
+    if (!reporter_->told()) {
+        blind_.insert(id);
+    }
     kick(id);
     return id;
 }
@@ -349,11 +417,12 @@ void Node::Impl::drain(SessionId id) {
                 return;
             }
         }
+        serve_socket_requests(id, *session);
         while (const auto message = session->poll_signaling()) {
             server_->send(*message);
         }
         while (const auto transmit = session->poll_stun()) {
-            send(transmit->path, transmit->payload, transmit->payload.size(), net::Ecn::not_ect, session);
+            send_stun(*transmit, *session);
         }
         send_packets(*session);
         if (auto event = session->poll_event()) {
@@ -362,8 +431,59 @@ void Node::Impl::drain(SessionId id) {
         }
     }
     if (session->over()) {
+        serve_socket_requests(id, *session);
+        close_sockets(id);
+        blind_.erase(id);
         by_connection_.erase(session->connection_id());
         sessions_.erase(id);
+    }
+}
+
+void Node::Impl::serve_socket_requests(SessionId id, session::Session& session) {
+    while (const auto request = session.poll_socket_request()) {
+        if (const auto* close = std::get_if<punch::CloseSocket>(&*request)) {
+            const auto place = place_of(close->local);
+            const auto owner = socket_owners_.find(place);
+            if (owner != socket_owners_.end() && owner->second == id) {
+                sockets_->close_extra(close->local);
+                socket_owners_.erase(owner);
+                sockets_of_[id].erase(place);
+            }
+            continue;
+        }
+        const auto& open = std::get<punch::OpenSocket>(*request);
+        auto& owned = sockets_of_[id];
+        const auto local = owned.size() < kMaxSocketsOfSession && !session.over()
+                               ? sockets_->open_extra(open.family)
+                               : Result<net::Endpoint>{std::unexpected(Error{})};
+        if (!local) {
+            log::debug("no further UDP socket: {}", local.error().message());
+            session.handle_socket_failed(open.token, io::now());
+            continue;
+        }
+        owned.insert(place_of(*local));
+        socket_owners_.emplace(place_of(*local), id);
+        session.handle_socket(open.token, *local, io::now());
+    }
+}
+
+void Node::Impl::close_sockets(SessionId id) {
+    const auto owned = sockets_of_.find(id);
+    if (owned == sockets_of_.end()) {
+        return;
+    }
+    for (const auto& place : owned->second) {
+        sockets_->close_extra({.address = net::Address::any(place.first), .port = place.second});
+        socket_owners_.erase(place);
+    }
+    sockets_of_.erase(owned);
+}
+
+void Node::Impl::send_stun(const net::Transmit& transmit, session::Session& session) {
+    if (transmit.ttl != 0) {
+        sockets_->send_with_ttl(transmit.path, transmit.payload, transmit.ttl);
+    } else {
+        send(transmit.path, transmit.payload, transmit.payload.size(), net::Ecn::not_ect, &session);
     }
 }
 

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 
@@ -27,7 +28,8 @@ struct NodeConfig {
     std::optional<net::Address> bind;  ///< use this local address only
     std::uint8_t services = 0;         ///< bits of session::Service that incoming calls may use
     Duration path_patience = 10s;
-    ReportCache* report_cache = nullptr;  ///< outlives the node; null: every node measures for itself
+    std::vector<net::Strategy> without{};  ///< strategies that no call may use
+    ReportCache* report_cache = nullptr;   ///< outlives the node; null: every node measures for itself
 };
 
 /// What the application does with a call.

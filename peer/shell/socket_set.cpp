@@ -8,6 +8,7 @@ namespace pinhole::shell {
 namespace asio = boost::asio;
 
 Status SocketSet::open(const std::optional<net::Address>& bind) {
+    bind_ = bind;
     Error last;
     for (const auto family : {net::Family::v4, net::Family::v6}) {
         if (bind && bind->family() != family) {
@@ -39,13 +40,41 @@ void SocketSet::close() {
     for (const auto& [family, socket] : sockets_) {
         socket->close();
     }
+    for (const auto& [place, socket] : extra_) {
+        socket->close();
+    }
+    extra_.clear();
+}
+
+Result<net::Endpoint> SocketSet::open_extra(net::Family family) {
+    if (closed_ || extra_.size() >= kMaxExtra || (bind_ && bind_->family() != family)) {
+        return std::unexpected(
+            Error{.code = std::make_error_code(std::errc::too_many_files_open), .detail = "UDP sockets"});
+    }
+    auto opened = io::UdpSocket::open(executor_, {.address = bind_.value_or(net::Address::any(family)), .port = 0});
+    if (!opened) {
+        return std::unexpected(opened.error());
+    }
+    auto socket = std::make_shared<io::UdpSocket>(*std::move(opened));
+    extra_.emplace(Place{family, socket->port()}, socket);
+    const auto local = socket->local();
+    io::spawn(executor_, "UDP receiver", receive_loop(std::move(socket)));
+    return local;
+}
+
+void SocketSet::close_extra(const net::Endpoint& local) {
+    const auto found = extra_.find({local.address.family(), local.port});
+    if (found != extra_.end()) {
+        found->second->close();
+        extra_.erase(found);
+    }
 }
 
 asio::awaitable<void> SocketSet::receive_loop(std::shared_ptr<io::UdpSocket> socket) {
     const auto self = shared_from_this();
-    while (!closed_) {
+    while (!closed_ && socket->is_open()) {
         const auto error = co_await socket->wait_readable();
-        if (closed_) {
+        if (closed_ || !socket->is_open()) {
             co_return;
         }
         if (error) {
@@ -59,9 +88,24 @@ asio::awaitable<void> SocketSet::receive_loop(std::shared_ptr<io::UdpSocket> soc
     }
 }
 
+io::UdpSocket* SocketSet::socket_for(const net::PathAddresses& path) const {
+    const auto family = path.remote.address.family();
+    const auto main = sockets_.find(family);
+    if (main != sockets_.end() && (path.local.port == 0 || path.local.port == main->second->port())) {
+        return main->second.get();
+    }
+    const auto extra = extra_.find({family, path.local.port});
+    return extra == extra_.end() ? nullptr : extra->second.get();
+}
+
 io::SendResult SocketSet::send(const net::PathAddresses& path, ByteView payload, std::size_t segment, net::Ecn ecn) {
-    const auto found = sockets_.find(path.remote.address.family());
-    return found == sockets_.end() ? io::SendResult::failed : found->second->send(path, payload, segment, ecn);
+    auto* socket = socket_for(path);
+    return socket == nullptr ? io::SendResult::failed : socket->send(path, payload, segment, ecn);
+}
+
+io::SendResult SocketSet::send_with_ttl(const net::PathAddresses& path, ByteView payload, std::uint8_t ttl) {
+    auto* socket = socket_for(path);
+    return socket == nullptr ? io::SendResult::failed : socket->send_with_ttl(path, payload, ttl);
 }
 
 std::optional<std::uint16_t> SocketSet::port(net::Family family) const {

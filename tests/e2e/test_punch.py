@@ -1,0 +1,105 @@
+"""Two NATs of which one or both choose a new port for each destination: predicted, scanned for, or told why not."""
+
+import natbox
+from case import DONE, NO_PATH, USAGE, LabCase
+
+EASY = {}
+_HARD = {"mapping": "address-and-port-dependent"}
+# Other traffic takes 20 ports a second between a prediction and its use.
+SEQUENTIAL = {**_HARD, "allocation": "sequential", "delta": 1, "background": 20}
+BLOCK = {**_HARD, "allocation": "block"}
+RANDOM = {**_HARD, "allocation": "random"}
+
+
+class Punch(LabCase):
+    def across_nats(self, kind_a, kind_b):
+        """A server with two addresses, so that mappings can be told apart; alice behind one NAT, bob behind another."""
+        self.box = natbox.NatBox(self.binaries, {
+            "nat": [{"name": "home", "link": {"delay": "5ms"}, **kind_a},
+                    {"name": "office", "link": {"delay": "10ms"}, **kind_b}],
+            "host": [{"name": "alice", "behind": "home"}, {"name": "bob", "behind": "office"},
+                     {"name": "server", "addresses": 2}],
+        })
+        self.addCleanup(self.box.close)
+        hosts = self.box.hosts
+        self.lab.server = hosts["server"]
+        self.start_server(arguments=["--alternate", hosts["server"].alternate])
+        self.alice = self.person("alice", hosts["alice"], hosts["server"].address)
+        self.bob = self.person("bob", hosts["bob"], hosts["server"].address)
+        self.alice.knows(self.bob)
+        self.bob.knows(self.alice)
+
+    def know_their_networks(self):
+        """Both have measured: what `netcheck` finds is kept for the next connection."""
+        for person in (self.alice, self.bob):
+            self.assertEqual(person.run("netcheck").process.returncode, DONE)
+
+    def send(self, *, arguments=()):
+        """alice sends to bob; the sender, the receiver, and what both make of it."""
+        path = self.make_file("f", 200_000)
+        inbox = self.inbox()
+        receiver = self.bob.receive(inbox, "--yes", "--once")
+        sender = self.alice.send(path, "bob", *arguments)
+        return sender, receiver, path, inbox / "f"
+
+    def direct(self, *strategies, timeout=30):
+        sender, receiver, sent, received = self.send()
+        self.assert_exit(sender, DONE, timeout)
+        self.assert_exit(receiver, DONE)
+        self.assert_same_file(sent, received)
+        for program in (sender, receiver):
+            path = program.events_named("path")[-1]
+            self.assertEqual((path["kind"], path["transport"]), ("direct", "udp"), path)
+            self.assertIn(path["strategy"], strategies, program.transcript())
+        return sender, receiver
+
+    def test_sequential_ports_with_traffic_of_others(self):
+        self.across_nats(EASY, SEQUENTIAL)
+        self.know_their_networks()
+        self.direct("predict")
+
+    def test_ports_of_a_block(self):
+        self.across_nats(EASY, BLOCK)
+        self.know_their_networks()
+        self.direct("predict", "birthday")
+
+    def test_random_ports(self):
+        self.across_nats(EASY, RANDOM)
+        self.know_their_networks()
+        self.direct("birthday")
+
+    def test_random_ports_at_the_caller(self):
+        self.across_nats(RANDOM, EASY)
+        self.know_their_networks()
+        self.direct("birthday")
+
+    def test_sequential_ports_on_both_sides(self):
+        self.across_nats(SEQUENTIAL, SEQUENTIAL)
+        self.know_their_networks()
+        self.direct("predict", "birthday")
+
+    def test_random_ports_on_both_sides_have_no_path_and_say_why(self):
+        self.across_nats(RANDOM, RANDOM)
+        self.know_their_networks()
+        sender, receiver, _, received = self.send()
+        error = self.assert_fails(sender, NO_PATH, timeout=45)
+        self.assertRegex(error["message"], r"bob.*NAT")
+        self.assertTrue(receiver.running, "a failed call must not end who waits for others")
+        self.assertFalse(received.exists())
+
+    def test_the_first_command_ever_behind_a_difficult_nat(self):
+        self.across_nats(SEQUENTIAL, EASY)
+        self.direct("predict")
+
+    def test_a_strategy_that_is_switched_off_is_not_used(self):
+        self.across_nats(EASY, SEQUENTIAL)
+        self.know_their_networks()
+        sender, _, _, _ = self.send(arguments=["--without", "predict,birthday"])
+        self.assert_fails(sender, NO_PATH, timeout=45)
+
+    def test_the_only_strategy_that_is_allowed(self):
+        self.across_nats(EASY, EASY)
+        sender, receiver, _, _ = self.send(arguments=["--only", "udp"])
+        self.assert_exit(sender, DONE)
+        self.assertEqual(sender.events_named("path")[-1]["strategy"], "udp")
+        self.assert_exit(self.alice.send(self.folder / "f", "bob", "--only", "relay"), USAGE)
