@@ -55,7 +55,7 @@ void ChatCommand::ready() {
     }
 }
 
-shell::CallDecision ChatCommand::on_call(const crypto::PeerId& from, std::uint8_t services) {
+shell::CallDecision ChatCommand::incoming_call(const crypto::PeerId& from, std::uint8_t services) {
     if (!knows(from)) {
         return shell::CallDecision::refuse;
     }

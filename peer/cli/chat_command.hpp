@@ -29,7 +29,9 @@ class ChatCommand final : public NetworkCommand {
     void stream_event(shell::SessionId id, const transport::Event& event) override;
     void ended(shell::SessionId id, const Error& reason) override;
     void server_lost(const Error& error) override;
-    shell::CallDecision on_call(const crypto::PeerId& from, std::uint8_t services) override;
+    shell::CallDecision incoming_call(const crypto::PeerId& from, std::uint8_t services) override;
+
+    bool answers_pings() const override { return true; }
 
     void open_channel(shell::SessionId id, transport::StreamId stream, chat::Side side);
     void send_pending();

@@ -5,6 +5,7 @@
 #include "peer/cli/chat_command.hpp"
 #include "peer/cli/identity_commands.hpp"
 #include "peer/cli/netcheck_command.hpp"
+#include "peer/cli/ping_command.hpp"
 #include "peer/cli/receive_command.hpp"
 #include "peer/cli/send_command.hpp"
 #include "peer/cli/strategy_list.hpp"
@@ -32,6 +33,7 @@ struct CommandLine {
     SendOptions send;
     ReceiveOptions receive;
     ChatOptions chat;
+    PingOptions ping;
     NetcheckOptions netcheck;
     std::string lifetime;
     bool no_tcp = false;
@@ -113,6 +115,21 @@ void add_chat_command(CLI::App& app, CommandLine& line) {
     chat->add_flag("--wait", line.chat.wait, "Stay after the end of standard input, and wait for the other side");
     chat->callback([&line] {
         line.command = [&line](Environment& environment) { return ChatCommand{environment, line.chat}.execute(); };
+    });
+}
+
+void add_ping_command(CLI::App& app, CommandLine& line) {
+    auto* ping = app.add_subcommand("ping", "Measure round trips to a contact, and say by which path");
+    ping->footer("Example:\n  pinhole ping bob --count 3");
+    ping->add_option("NAME", line.ping.to, "Contact, by name or ID")->required()->type_name("NAME|ID");
+    auto* count = ping->add_option("--count", line.ping.count, "End after so many answers")
+                      ->type_name("N")
+                      ->check(CLI::Range(1U, 1'000'000U))
+                      ->capture_default_str();
+    ping->add_flag("--until-direct", line.ping.until_direct, "End with the first answer over a direct path")
+        ->excludes(count);
+    ping->callback([&line] {
+        line.command = [&line](Environment& environment) { return PingCommand{environment, line.ping}.execute(); };
     });
 }
 
@@ -219,6 +236,7 @@ int run_command_line(int argc, char** argv) {
     add_global_options(app, line);
     add_transfer_commands(app, line);
     add_chat_command(app, line);
+    add_ping_command(app, line);
     add_netcheck_command(app, line);
     add_identity_commands(app, line);
     try {

@@ -20,6 +20,9 @@ namespace {
 constexpr auto kEndPatience = std::chrono::seconds{3};
 /// How long a last word may take behind what the transport has buffered already: 8 MiB at 8 Mbit/s.
 constexpr auto kLastWordPatience = std::chrono::seconds{8};
+constexpr auto kPing = static_cast<std::uint8_t>(session::Service::ping);
+/// Contacts that measure round trips to here at once.
+constexpr std::size_t kMaxPingedBy = 8;
 constexpr std::size_t kReadChunk = 256 * 1024;
 
 double milliseconds(Duration duration) {
@@ -47,7 +50,7 @@ Exit NetworkCommand::run() {
     config.identity = &environment_.identity();
     config.server = server_.host;
     config.pinned_server_key = server_.key;
-    config.services = services_;
+    config.services = static_cast<std::uint8_t>(services_ | kPing);
     config.report_cache = &report_cache_;
     config.without = environment_.options().without;
     if (environment_.options().bind) {
@@ -128,16 +131,48 @@ shell::SessionId NetworkCommand::call(const peer_store::Contact& contact) {
     return id;
 }
 
+shell::CallDecision NetworkCommand::on_call(const crypto::PeerId& from, std::uint8_t services) {
+    answering_ping_ = services == kPing;
+    if (!answering_ping_) {
+        return incoming_call(from, static_cast<std::uint8_t>(services & ~kPing));
+    }
+    if (!answers_pings() || finishing() || pinged_by_.size() >= kMaxPingedBy) {
+        return shell::CallDecision::not_here;
+    }
+    return knows(from) ? shell::CallDecision::take : shell::CallDecision::refuse;
+}
+
 void NetworkCommand::on_answering(shell::SessionId id, const crypto::PeerId& from) {
     sessions_.emplace(id, from);
+    if (std::exchange(answering_ping_, false)) {
+        pinged_by_.insert(id);
+        return;
+    }
     output_.event("connecting", {{"peer", from.text()}, {"name", environment_.name_of(from)}});
 }
 
+void NetworkCommand::on_pinged(shell::SessionId id, const session::Event& event) {
+    if (const auto* stream = std::get_if<transport::Event>(&event)) {
+        if (std::holds_alternative<transport::Opened>(*stream)) {
+            node_->close(id);  // nothing was agreed that needs one
+        }
+    } else if (std::holds_alternative<session::Ended>(event)) {
+        pinged_by_.erase(id);
+        sessions_.erase(id);
+        stop_when_closed();
+    }
+}
+
 void NetworkCommand::on_session(shell::SessionId id, const session::Event& event) {
+    if (pinged_by_.contains(id)) {
+        on_pinged(id, event);
+        return;
+    }
     if (const auto* planned = std::get_if<session::Planned>(&event)) {
         output_.event("plan", {{"topology", planned->topology}, {"steps", planned->steps}});
     } else if (const auto* path = std::get_if<session::PathInUse>(&event)) {
         report_path(*path);
+        path_in_use(id, *path);
     } else if (std::holds_alternative<session::Connected>(event)) {
         const auto& peer = peer_of(id);
         output_.event(

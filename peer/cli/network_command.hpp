@@ -10,6 +10,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include <boost/asio/io_context.hpp>
@@ -34,11 +35,20 @@ class NetworkCommand : public shell::NodeHandler {
 
     /// Both sides heard each other.
     virtual void connected(shell::SessionId id) = 0;
+
+    /// The path in use is another.
+    virtual void path_in_use(shell::SessionId, const session::PathInUse&) {}
+
     virtual void stream_event(shell::SessionId id, const transport::Event& event) = 0;
     /// A session is over; the error has no code when this side closed it.
     virtual void ended(shell::SessionId id, const Error& error) = 0;
     /// Called while the server is away although we need it for nothing but new calls.
     virtual void server_lost(const Error& error);
+    /// What to do with a call for the services of this command.
+    virtual shell::CallDecision incoming_call(const crypto::PeerId& from, std::uint8_t services) = 0;
+
+    /// Whether contacts may measure round trips to here; the command hears nothing of it.
+    virtual bool answers_pings() const { return false; }
 
     /// Whether a caller is a contact; a stranger is mentioned, at most every ten seconds, so that the user can add it.
     [[nodiscard]] bool knows(const crypto::PeerId& caller);
@@ -73,7 +83,9 @@ class NetworkCommand : public shell::NodeHandler {
   private:
     void on_online(const session::SignalingClient::Online& online, std::optional<net::Endpoint> reflexive) final;
     void on_server_lost(const Error& error, bool was_online) final;
+    shell::CallDecision on_call(const crypto::PeerId& from, std::uint8_t services) final;
     void on_answering(shell::SessionId id, const crypto::PeerId& from) final;
+    void on_pinged(shell::SessionId id, const session::Event& event);
     void on_session(shell::SessionId id, const session::Event& event) final;
     void report_path(const session::PathInUse& path);
     void await_signal();
@@ -85,6 +97,8 @@ class NetworkCommand : public shell::NodeHandler {
     boost::asio::steady_timer end_timer_;
     ServerAddress server_;
     std::map<shell::SessionId, crypto::PeerId> sessions_;
+    std::set<shell::SessionId> pinged_by_;  ///< of these, the sessions that are nothing but pings
+    bool answering_ping_ = false;           ///< the call that was just taken is one
     bool was_online_ = false;
     std::optional<Exit> exit_;
     std::optional<Exit> concluding_;

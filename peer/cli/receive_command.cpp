@@ -46,7 +46,7 @@ void ReceiveCommand::ready() {
         fmt::format("waiting for offers from your contacts; your ID is {}", environment_.identity().id().text()));
 }
 
-shell::CallDecision ReceiveCommand::on_call(const crypto::PeerId& from, std::uint8_t services) {
+shell::CallDecision ReceiveCommand::incoming_call(const crypto::PeerId& from, std::uint8_t services) {
     if (!knows(from)) {
         return shell::CallDecision::refuse;
     }

@@ -50,7 +50,9 @@ class ReceiveCommand final : public NetworkCommand {
     void connected(shell::SessionId id) override;
     void stream_event(shell::SessionId id, const transport::Event& event) override;
     void ended(shell::SessionId id, const Error& error) override;
-    shell::CallDecision on_call(const crypto::PeerId& from, std::uint8_t services) override;
+    shell::CallDecision incoming_call(const crypto::PeerId& from, std::uint8_t services) override;
+
+    bool answers_pings() const override { return true; }
 
     void open_incoming(const Key& key);
     void read_stream(const Key& key);

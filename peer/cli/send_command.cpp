@@ -193,7 +193,7 @@ void SendCommand::server_lost(const Error& error) {
     // A transfer that flows needs no server.
 }
 
-shell::CallDecision SendCommand::on_call(const crypto::PeerId&, std::uint8_t) {
+shell::CallDecision SendCommand::incoming_call(const crypto::PeerId&, std::uint8_t) {
     return shell::CallDecision::not_here;
 }
 

@@ -31,7 +31,7 @@ class SendCommand final : public NetworkCommand {
     void stream_event(shell::SessionId id, const transport::Event& event) override;
     void ended(shell::SessionId id, const Error& error) override;
     void server_lost(const Error& error) override;
-    shell::CallDecision on_call(const crypto::PeerId& from, std::uint8_t services) override;
+    shell::CallDecision incoming_call(const crypto::PeerId& from, std::uint8_t services) override;
 
     [[nodiscard]] Result<std::shared_ptr<files::Source>> open_source() const;
     void pump();

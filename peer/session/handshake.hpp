@@ -18,7 +18,7 @@
 namespace pinhole::session {
 
 /// What a call is for; a set of bits.
-enum class Service : std::uint8_t { chat = 1, files = 2 };
+enum class Service : std::uint8_t { chat = 1, files = 2, ping = 4 };
 
 /// First message, encrypted to the callee.
 struct OfferPayload {

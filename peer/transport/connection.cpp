@@ -28,6 +28,10 @@ std::optional<PathId> Connection::active_path() const {
     return impl_->active_path();
 }
 
+void Connection::ping(TimePoint now) {
+    impl_->ping(now);
+}
+
 PathStats Connection::path_stats() const {
     return impl_->path_stats();
 }

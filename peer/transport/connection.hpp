@@ -106,13 +106,18 @@ struct PathChanged {
     std::string reason;
 };
 
+/// The answer to ping().
+struct Pong {
+    Duration rtt{};
+};
+
 struct Closed {
     CloseReason reason = CloseReason::done;
     bool by_peer = false;
     std::string detail;
 };
 
-using Event = std::variant<Opened, Readable, Writable, Finished, Reset, Stopped, Confirmed, PathChanged, Closed>;
+using Event = std::variant<Opened, Readable, Writable, Finished, Reset, Stopped, Confirmed, PathChanged, Pong, Closed>;
 
 /// What poll_transmit put into the caller's buffer: `size` bytes that are datagrams of `segment_size` each, the last
 /// one maybe shorter: one UDP GSO send (segment_size == size when it is a single datagram).
@@ -157,6 +162,8 @@ class Connection {
     void remove_path(PathId path, TimePoint now);
     [[nodiscard]] std::optional<PathId> active_path() const;
     [[nodiscard]] PathStats path_stats() const;
+    /// Asks for a round trip on the path in use: Pong follows when something sent from now on is acknowledged.
+    void ping(TimePoint now);
 
     // --- the network
     /// Takes one datagram (decrypts in place). A packet from an unknown address is answered with a path challenge and

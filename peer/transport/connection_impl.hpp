@@ -33,6 +33,7 @@ class Connection::Impl {
     [[nodiscard]] std::optional<PathId> active_path() const { return active_; }
 
     [[nodiscard]] PathStats path_stats() const;
+    void ping(TimePoint now);
 
     void handle_datagram(const net::Received& datagram, TimePoint now);
     void handle_timeout(TimePoint now);
@@ -193,6 +194,7 @@ class Connection::Impl {
 
     bool confirmed_ = false;
     bool ping_pending_ = false;
+    std::optional<TimePoint> pinged_at_;  ///< until Pong
     int probes_pending_ = 0;
     int acks_without_ping_ = 0;
     std::uint64_t next_skip_ = 0;

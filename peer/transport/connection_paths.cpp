@@ -99,6 +99,12 @@ PathStats Connection::Impl::path_stats() const {
             .mtu = path->mtu.current()};
 }
 
+void Connection::Impl::ping(TimePoint now) {
+    pinged_at_ = now;
+    ping_pending_ = state_ == State::open;
+    rearm(now);
+}
+
 void Connection::Impl::switch_to(Path& path, std::string reason, TimePoint now) {
     active_ = path.id;
     path.probe_timeouts = 0;

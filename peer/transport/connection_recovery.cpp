@@ -41,6 +41,10 @@ Connection::Impl::Outcome Connection::Impl::handle_ack(const AckFrame& frame, Ti
         if (path != nullptr && packet.ack_eliciting) {
             path->rtt.add_sample(now - packet.sent, frame.delay);
             first_rtt_sample_ = first_rtt_sample_.value_or(now);
+            if (pinged_at_ && packet.sent >= *pinged_at_) {
+                pinged_at_.reset();
+                events_.push_back(Pong{.rtt = path->rtt.latest()});
+            }
         }
     }
     if (!confirmed_) {

@@ -1,7 +1,7 @@
-"""Two NATs of which one or both choose a new port for each destination: predicted, scanned for, or told why not."""
+"""Two NATs of which one or both choose a new port for each destination: predicted, scanned for, or told why not; and ping."""
 
 import natbox
-from case import DONE, NO_PATH, USAGE, LabCase
+from case import DONE, NO_PATH, NO_PEER, USAGE, LabCase
 
 EASY = {}
 _HARD = {"mapping": "address-and-port-dependent"}
@@ -103,3 +103,35 @@ class Punch(LabCase):
         self.assert_exit(sender, DONE)
         self.assertEqual(sender.events_named("path")[-1]["strategy"], "udp")
         self.assert_exit(self.alice.send(self.folder / "f", "bob", "--only", "relay"), USAGE)
+
+
+class Ping(LabCase):
+    def test_round_trips_and_their_path(self):
+        self.across()
+        receiver = self.bob.receive(self.inbox(), "--yes")
+        ping = self.alice.start("ping", "bob", "--count", "3")
+        self.assert_exit(ping, DONE)
+        answers = ping.events_named("pong")
+        self.assertEqual(len(answers), 3)
+        for answer in answers:
+            self.assertGreater(answer["rtt_ms"], 4 * self.DELAY_MS - 1)
+            self.assertLess(answer["rtt_ms"], 20 * self.DELAY_MS)
+            self.assertIn("direct udp udp", answer["path"])
+        self.assertTrue(receiver.running)
+        self.assertEqual(receiver.events_named("error"), [])
+
+    def test_who_is_pinged_goes_on_talking(self):
+        self.across()
+        bob = self.bob.chat("alice", "--wait")
+        bob.wait_event("online")
+        alice = self.alice.chat("bob", "--wait")
+        alice.wait_event("connected")
+        ping = self.alice.start("ping", "bob", "--until-direct", label="ping")
+        self.assert_exit(ping, DONE)
+        self.assertEqual(len(ping.events_named("pong")), 1)
+        alice.say("still there?")
+        bob.wait_event("message", text="still there?")
+
+    def test_nobody_answers(self):
+        self.across()
+        self.assert_fails(self.alice.start("ping", "bob"), NO_PEER)

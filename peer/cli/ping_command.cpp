@@ -1,0 +1,98 @@
+#include "peer/cli/ping_command.hpp"
+
+#include "common/io/clock.hpp"
+
+#include <fmt/format.h>
+
+namespace pinhole::cli {
+
+namespace {
+
+constexpr auto kPause = std::chrono::seconds{1};
+
+const char* kind_of(const session::PathInUse& path) {
+    return path.strategy == "relay" ? "relay" : "direct";
+}
+
+}  // namespace
+
+PingCommand::PingCommand(Environment& environment, PingOptions options)
+    : NetworkCommand(environment, static_cast<std::uint8_t>(session::Service::ping)),
+      options_(std::move(options)),
+      pause_(io_) {}
+
+Exit PingCommand::execute() {
+    auto contact = environment_.contact(options_.to);
+    if (!contact) {
+        const auto failure = explain(contact.error(), {});
+        output_.fail(failure);
+        return failure.exit;
+    }
+    contact_ = *std::move(contact);
+    return run();
+}
+
+void PingCommand::ready() {
+    output_.note(fmt::format("calling {} ...", contact_.name));
+    session_ = call(contact_);
+}
+
+void PingCommand::connected(shell::SessionId) {
+    ask();
+}
+
+void PingCommand::ask() {
+    if (auto* transport = session_ ? node_->transport(*session_) : nullptr; transport != nullptr && !finishing()) {
+        transport->ping(io::now());
+        node_->kick(*session_);
+    }
+}
+
+void PingCommand::path_in_use(shell::SessionId, const session::PathInUse& path) {
+    path_ = path;
+}
+
+void PingCommand::stream_event(shell::SessionId, const transport::Event& event) {
+    const auto* pong = std::get_if<transport::Pong>(&event);
+    if (pong == nullptr || finishing()) {
+        return;
+    }
+    report(pong->rtt);
+    ++answered_;
+    const bool direct = path_ && std::string_view{kind_of(*path_)} == "direct";
+    if (options_.until_direct ? direct : answered_ >= options_.count) {
+        finish(Exit::done);
+        return;
+    }
+    pause_.expires_after(kPause);
+    pause_.async_wait([this](const boost::system::error_code& cancelled) {
+        if (!cancelled) {
+            ask();
+        }
+    });
+}
+
+void PingCommand::report(Duration rtt) {
+    const auto milliseconds = static_cast<double>(rtt.count()) / 1e6;
+    const auto path =
+        path_ ? fmt::format("{} udp {} {}", kind_of(*path_), path_->strategy, path_->addresses.remote.text())
+              : std::string{"unknown"};
+    output_.event("pong", {{"rtt_ms", milliseconds}, {"path", path}});
+    output_.say(fmt::format("{}: {:.1f} ms, {}", contact_.name, milliseconds, path));
+}
+
+void PingCommand::ended(shell::SessionId, const Error& error) {
+    fail(error, contact_.name);
+}
+
+void PingCommand::server_lost(const Error& error) {
+    if (answered_ == 0) {
+        fail(error, {});
+    }
+}
+
+shell::CallDecision PingCommand::incoming_call(const crypto::PeerId&, std::uint8_t) {
+    return shell::CallDecision::not_here;
+}
+
+}  // namespace pinhole::cli
