@@ -6,6 +6,7 @@
 #include "peer/session/session.hpp"
 #include "peer/session/signaling_client.hpp"
 #include "tests/sim/application.hpp"
+#include "tests/sim/netcheck_program.hpp"
 #include "tests/sim/world.hpp"
 
 #include <map>
@@ -20,6 +21,8 @@ struct PeerOptions {
     Duration path_patience = 10s;
     /// The caller opens one stream of so many bytes when connected; the callee sends as many back over it.
     std::uint64_t bytes = 20'000;
+    /// Measures its network so long after login, as the shell does, and tells the server.
+    std::optional<Duration> measure_after = std::nullopt;
 };
 
 class PeerProgram final : public Program {
@@ -48,6 +51,9 @@ class PeerProgram final : public Program {
 
     [[nodiscard]] net::Endpoint local() const;
 
+    /// What it measures or has measured, if it was told to.
+    [[nodiscard]] const NetcheckProgram* netcheck() const { return netcheck_.get(); }
+
     template <class E>
     [[nodiscard]] const E* last() const {
         for (auto it = events_.rbegin(); it != events_.rend(); ++it) {
@@ -66,6 +72,7 @@ class PeerProgram final : public Program {
 
   private:
     void connect_to_server();
+    void measure(std::optional<std::uint16_t> second_stun_port);
     void gather();
     void drain_gatherer();
     void learn(const ice::Reflexive& answer);
@@ -87,6 +94,7 @@ class PeerProgram final : public Program {
     SeededRng rng_;
     crypto::Identity identity_;
     session::SignalingClient signaling_;
+    std::unique_ptr<NetcheckProgram> netcheck_;
     std::optional<TcpId> tcp_;
     std::uint16_t port_ = 0;
     ice::Gatherer gatherer_;
