@@ -63,6 +63,8 @@ class NetReporter : public std::enable_shared_from_this<NetReporter> {
     void measure();
     void handle_event(const netcheck::Event& event);
     void forget();
+    /// Unless the server was told the same already.
+    void send(const net::NetReport& report);
     [[nodiscard]] ReportKey key() const;
     [[nodiscard]] std::vector<net::Address> local_addresses() const;
     [[nodiscard]] std::optional<net::NetReport> cached(const ReportKey& place) const;
@@ -78,13 +80,16 @@ class NetReporter : public std::enable_shared_from_this<NetReporter> {
     ReportKey measured_for_;
     std::optional<TimePoint> measured_at_;
     std::optional<net::NetReport> report_;  ///< complete
+    std::optional<net::NetReport> sent_;    ///< the last one over this connection
     std::unique_ptr<NetcheckDriver> driver_;
 };
 
 /// Gateway and interface on the way to a server, as text.
 [[nodiscard]] std::string network_name(const std::vector<net::Endpoint>& servers);
-/// The first server of each family, as netcheck wants them.
+/// The first server of each family that this machine can send to at all (from `bind`, if there is one), as netcheck
+/// wants them; of every family if that is none, so that the report says what cannot be reached.
 [[nodiscard]] std::vector<netcheck::StunServer> stun_servers(const std::vector<net::Endpoint>& endpoints,
-                                                             std::optional<std::uint16_t> second_port);
+                                                             std::optional<std::uint16_t> second_port,
+                                                             const std::optional<net::Address>& bind);
 
 }  // namespace pinhole::shell
