@@ -93,7 +93,8 @@ BindingAnswer refuse_malformed(const Question& question) {
 net::Endpoint other_address(const Question& question, bool discovers) {
     const auto& local = question.path.local;
     const auto& site = *question.site;
-    if (!discovers && !question.fingerprinted() && local.address == site.addresses[1] && local.port == site.ports[0]) {
+    const bool bare = !discovers && !question.fingerprinted() && question.transport == StunTransport::udp;
+    if (bare && local.address == site.addresses[1] && local.port == site.ports[0]) {
         return {.address = site.addresses[1], .port = site.ports[1]};
     }
     return site.changed(local, {.change_ip = true, .change_port = true});
