@@ -174,15 +174,7 @@ void PeerProgram::handle_message(const signaling::ToPeer& message) {
         handle_incoming(*incoming);
         return;
     }
-    const auto call = std::visit(
-        [](const auto& body) -> std::optional<signaling::CallId> {
-            if constexpr (requires { body.call; }) {
-                return body.call;
-            } else {
-                return std::nullopt;
-            }
-        },
-        message);
+    const auto call = signaling::call_of(message);
     if (session_ && call == session_->call_id()) {
         session_->handle_signaling(message, wall(), world_.now());
     }
