@@ -137,6 +137,19 @@ struct PunchScan {
 using ToServer = std::variant<Ping, Pong, Connect, Answer, Trickle, End, Report, PunchSamples, PunchOutcome>;
 using ToPeer = std::variant<Welcome, Ping, Pong, Incoming, Answered, Trickle, Go, PunchScan, End>;
 
+/// The call that a message is about; nullopt if it is about none.
+[[nodiscard]] inline std::optional<CallId> call_of(const ToPeer& message) {
+    return std::visit(
+        [](const auto& body) -> std::optional<CallId> {
+            if constexpr (requires { body.call; }) {
+                return body.call;
+            } else {
+                return std::nullopt;
+            }
+        },
+        message);
+}
+
 inline constexpr std::uint32_t kVersion = 1;
 
 }  // namespace pinhole::signaling

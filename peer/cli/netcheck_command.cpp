@@ -201,7 +201,7 @@ void NetcheckCommand::measure() {
         second_port = static_cast<std::uint16_t>(server_.host.port + 1);
     }
     shell::NetcheckDriver::Config config;
-    config.check.servers = shell::stun_servers(endpoints_, second_port);
+    config.check.servers = shell::stun_servers(endpoints_, second_port, bind_);
     config.check.tcp = options_.tcp;
     config.check.lifetime = options_.lifetime.value_or(std::chrono::seconds{0});
     config.bind = bind_;
@@ -279,6 +279,10 @@ void NetcheckCommand::send_report() {
     }
     reported_at_ = now;
     connection_->send(signaling::Report{*report_});
+    // What other commands are to rely on is whole.
+    if (!options_.tcp || report_->udp.open != true) {
+        return;
+    }
     cache_.store({.server = server_.text(),
                   .network = shell::network_name(endpoints_),
                   .public_address = online_->observed.address.text()},

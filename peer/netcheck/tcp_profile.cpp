@@ -31,7 +31,8 @@ void TcpProfile::advance(Wire& wire, const Target& target, TimePoint now) {
         };
         open(both_, target.other);
         open(address_, target.second_address());
-        open(port_, target.second_port);
+        // Without a second address the second port is for UDP alone.
+        open(port_, target.other ? target.second_port : std::nullopt);
     }
     for (const auto& line : fresh_) {
         if (wire.at(line.asked).done()) {
@@ -48,7 +49,7 @@ bool TcpProfile::done(const Wire& wire, const Target& target, TimePoint now) con
     if (!first_ || (open(wire, now) == false)) {
         return true;
     }
-    const bool wanted = reflexive(wire, first_) && ((target.other && !both_) || (target.second_port && !port_));
+    const bool wanted = reflexive(wire, first_) && target.other && (!both_ || (target.second_port && !port_));
     return !wanted && done(wire, first_) && done(wire, port_) && done(wire, address_) && done(wire, both_) &&
            std::ranges::all_of(fresh_, [&](const Line& line) { return done(wire, std::optional{line}); });
 }

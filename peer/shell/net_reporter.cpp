@@ -21,15 +21,22 @@ std::string network_name(const std::vector<net::Endpoint>& servers) {
 }
 
 std::vector<netcheck::StunServer> stun_servers(const std::vector<net::Endpoint>& endpoints,
-                                               std::optional<std::uint16_t> second_port) {
-    std::vector<netcheck::StunServer> servers;
+                                               std::optional<std::uint16_t> second_port,
+                                               const std::optional<net::Address>& bind) {
+    std::vector<netcheck::StunServer> all;
+    std::vector<netcheck::StunServer> usable;
     std::set<net::Family> families;
     for (const auto& endpoint : endpoints) {
-        if (families.insert(endpoint.address.family()).second) {
-            servers.push_back({.endpoint = endpoint, .second_port = second_port});
+        const auto family = endpoint.address.family();
+        if (!families.insert(family).second) {
+            continue;
+        }
+        all.push_back({.endpoint = endpoint, .second_port = second_port});
+        if (bind ? bind->family() == family : source_address_for(endpoint).has_value()) {
+            usable.push_back(all.back());
         }
     }
-    return servers;
+    return usable.empty() ? all : usable;
 }
 
 std::optional<std::uint8_t> NetReporter::opening_ttl() const {
@@ -57,6 +64,7 @@ void NetReporter::handle_online(const session::SignalingClient::Online& online) 
 
 void NetReporter::handle_offline() {
     online_.reset();
+    sent_.reset();
     driver_.reset();
     timer_.cancel();
 }
@@ -73,12 +81,15 @@ void NetReporter::handle_reflexive(const std::optional<net::Endpoint>& reflexive
     if (!reflexive) {
         return;
     }
-    const auto before = std::exchange(reflexive_, reflexive->address);
     // Over the other family the address is another without any news.
-    if (!before || before->family() != reflexive_->family() || *before == *reflexive_) {
+    const bool changed =
+        reflexive_ && reflexive_->family() == reflexive->address.family() && *reflexive_ != reflexive->address;
+    // What is too soon to act on is still news the next time.
+    if (changed && measured_at_ && io::now() - *measured_at_ < kReflexiveInterval) {
         return;
     }
-    if (measured_at_ && io::now() - *measured_at_ < kReflexiveInterval) {
+    reflexive_ = reflexive->address;
+    if (!changed) {
         return;
     }
     log::debug("the public address has changed");
@@ -139,7 +150,10 @@ bool NetReporter::known() {
 
 void NetReporter::tell(const net::NetReport& report) {
     newest_ = report;
-    callbacks_.send(signaling::Report{report});
+    if (sent_ != report) {
+        sent_ = report;
+        callbacks_.send(signaling::Report{report});
+    }
     callbacks_.reported(report);
 }
 
@@ -170,7 +184,7 @@ void NetReporter::measure() {
     measured_at_ = io::now();
     driver_ = std::make_unique<NetcheckDriver>(
         executor_,
-        NetcheckDriver::Config{.check = {.servers = stun_servers(servers_, online_->second_stun_port),
+        NetcheckDriver::Config{.check = {.servers = stun_servers(servers_, online_->second_stun_port, config_.bind),
                                          .local = local_addresses(),
                                          .tcp = true,
                                          .lifetime = {}},
@@ -187,7 +201,8 @@ void NetReporter::handle_event(const netcheck::Event& event) {
     }
     driver_.reset();
     report_ = report;
-    if (config_.cache != nullptr && report.udp.open) {
+    // That nothing came back may be over in a moment.
+    if (config_.cache != nullptr && report.udp.open == true) {
         config_.cache->store(measured_for_, report);
     }
 }

@@ -61,7 +61,7 @@ class NetReporter : public std::enable_shared_from_this<NetReporter> {
     void stop();
 
     /// The server has been told where we stand, at least in part.
-    [[nodiscard]] bool told() const { return newest_.has_value(); }
+    [[nodiscard]] bool told() const { return sent_.has_value(); }
 
     /// The smallest TTL that opens our own NATs, if it was measured here.
     [[nodiscard]] std::optional<std::uint8_t> opening_ttl() const;
@@ -70,6 +70,7 @@ class NetReporter : public std::enable_shared_from_this<NetReporter> {
     /// Sends what is known of this place; false if that is nothing.
     bool known();
     void wait();
+    /// Tells Node, and the server unless it was told the same already.
     void tell(const net::NetReport& report);
     void measure();
     void handle_event(const netcheck::Event& event);
@@ -89,14 +90,17 @@ class NetReporter : public std::enable_shared_from_this<NetReporter> {
     ReportKey measured_for_;
     std::optional<TimePoint> measured_at_;
     std::optional<net::NetReport> report_;  ///< complete
-    std::optional<net::NetReport> newest_;  ///< as sent; maybe not complete
+    std::optional<net::NetReport> newest_;  ///< of this place; maybe not complete
+    std::optional<net::NetReport> sent_;    ///< the last one over this connection
     std::unique_ptr<NetcheckDriver> driver_;
 };
 
 /// Gateway and interface on the way to a server, as text.
 [[nodiscard]] std::string network_name(const std::vector<net::Endpoint>& servers);
-/// The first server of each family, as netcheck wants them.
+/// The first server of each family that this machine can send to at all (from `bind`, if there is one), as netcheck
+/// wants them; of every family if that is none, so that the report says what cannot be reached.
 [[nodiscard]] std::vector<netcheck::StunServer> stun_servers(const std::vector<net::Endpoint>& endpoints,
-                                                             std::optional<std::uint16_t> second_port);
+                                                             std::optional<std::uint16_t> second_port,
+                                                             const std::optional<net::Address>& bind);
 
 }  // namespace pinhole::shell

@@ -279,15 +279,7 @@ void Node::Impl::handle_message(const signaling::ToPeer& message) {
         handle_incoming(*incoming);
         return;
     }
-    const auto call = std::visit(
-        [](const auto& body) -> std::optional<signaling::CallId> {
-            if constexpr (requires { body.call; }) {
-                return body.call;
-            } else {
-                return std::nullopt;
-            }
-        },
-        message);
+    const auto call = signaling::call_of(message);
     for (const auto& [id, session] : sessions_) {
         if (call && session->call_id() == *call) {
             session->handle_signaling(message, wall_now(), io::now());

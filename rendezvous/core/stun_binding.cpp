@@ -88,11 +88,13 @@ BindingAnswer refuse_malformed(const Question& question) {
 /// OTHER-ADDRESS: what a change of address and port would give (RFC 5780 §7.4), but for the answer to a bare request at
 /// the second address and first port. That is the second mapping test of §4.3, and turnutils_natdiscovery sends its
 /// third one, which belongs at the second address and second port, to where this answer points. Clients that remember
-/// the first answer, as §4.3 has it, do not look here.
+/// the first answer, as §4.3 has it, do not look here; and those that send FINGERPRINT, which natdiscovery does not,
+/// get the RFC's answer, so that the second address may be a client's first.
 net::Endpoint other_address(const Question& question, bool discovers) {
     const auto& local = question.path.local;
     const auto& site = *question.site;
-    if (!discovers && local.address == site.addresses[1] && local.port == site.ports[0]) {
+    const bool bare = !discovers && !question.fingerprinted() && question.transport == StunTransport::udp;
+    if (bare && local.address == site.addresses[1] && local.port == site.ports[0]) {
         return {.address = site.addresses[1], .port = site.ports[1]};
     }
     return site.changed(local, {.change_ip = true, .change_port = true});

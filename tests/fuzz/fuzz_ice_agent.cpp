@@ -2,6 +2,7 @@
 // agent sent), credentials, and time that jumps. What must hold: no crash, bounded output, no output after the end.
 #include "common/stun/builder.hpp"
 #include "peer/ice/agent.hpp"
+#include "tests/fuzz/script.hpp"
 
 #include <cstdint>
 #include <cstdlib>
@@ -11,30 +12,14 @@
 namespace {
 
 using namespace pinhole;
+using fuzz::require;
 using stun::AttributeType;
 
 const ice::Credentials kTheirs{.ufrag = "them", .pwd = "twenty-two characters!"};
 
-void require(bool condition) {
-    if (!condition) {
-        std::abort();
-    }
-}
-
-class Script {
+class Script : public fuzz::ScriptReader {
   public:
-    explicit Script(ByteView input) : reader_(input) {}
-
-    [[nodiscard]] bool done() const { return reader_.empty() || reader_.failed(); }
-
-    std::uint8_t byte() { return reader_.u8().value_or(0); }
-
-    std::uint16_t word() { return reader_.u16().value_or(0); }
-
-    ByteView blob() {
-        const std::size_t wanted = byte();
-        return reader_.take(std::min(wanted, reader_.remaining())).value_or(ByteView{});
-    }
+    using ScriptReader::ScriptReader;
 
     /// One of few addresses, so that paths meet again.
     net::Endpoint endpoint() {
@@ -65,9 +50,6 @@ class Script {
         candidate.foundation = std::to_string(byte() % 4);
         return candidate;
     }
-
-  private:
-    ByteReader reader_;
 };
 
 class Harness {

@@ -3,9 +3,9 @@
 #include "common/stun/builder.hpp"
 #include "peer/netcheck/netcheck.hpp"
 #include "peer/netcheck/summary.hpp"
+#include "tests/fuzz/script.hpp"
 
 #include <cstdint>
-#include <cstdlib>
 #include <deque>
 #include <map>
 #include <optional>
@@ -14,29 +14,13 @@
 namespace {
 
 using namespace pinhole;
+using fuzz::require;
 using namespace pinhole::netcheck;
 using stun::AttributeType;
 
-void require(bool condition) {
-    if (!condition) {
-        std::abort();
-    }
-}
-
-class Script {
+class Script : public fuzz::ScriptReader {
   public:
-    explicit Script(ByteView input) : reader_(input) {}
-
-    [[nodiscard]] bool done() const { return reader_.empty() || reader_.failed(); }
-
-    std::uint8_t byte() { return reader_.u8().value_or(0); }
-
-    std::uint16_t word() { return reader_.u16().value_or(0); }
-
-    ByteView blob() {
-        const std::size_t wanted = byte();
-        return reader_.take(std::min(wanted, reader_.remaining())).value_or(ByteView{});
-    }
+    using ScriptReader::ScriptReader;
 
     /// One of few, so that they meet again.
     net::Endpoint endpoint() {
@@ -47,9 +31,6 @@ class Script {
                                         : net::Address::v6({0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last}),
                 .port = port};
     }
-
-  private:
-    ByteReader reader_;
 };
 
 class Harness {

@@ -17,6 +17,11 @@ bool says_no_path(const PeerProgram& peer) {
     return ended != nullptr && ended->error.code == make_error_code(session::Errc::no_path);
 }
 
+PeerOptions at(PeerOptions options, const net::Endpoint& server) {
+    options.server = server;
+    return options;
+}
+
 std::string describe(const char* who, const PeerProgram& peer) {
     const auto* ended = peer.last<session::Ended>();
     return std::string{who} + (peer.connected_at() ? " connected" : " not connected") +
@@ -26,11 +31,11 @@ std::string describe(const char* who, const PeerProgram& peer) {
 
 }  // namespace
 
-ConnectWorld::ConnectWorld(lab::Topology topology, std::uint64_t seed, std::uint64_t bytes)
+ConnectWorld::ConnectWorld(lab::Topology topology, std::uint64_t seed, const PeerOptions& options)
     : world(std::move(topology), seed),
       server(world, "server"),
-      alice(world, "alice", {.server = server.endpoint(), .bytes = bytes}),
-      bob(world, "bob", {.server = server.endpoint(), .bytes = bytes}) {}
+      alice(world, "alice", at(options, server.endpoint())),
+      bob(world, "bob", at(options, server.endpoint())) {}
 
 bool ConnectWorld::log_in() {
     alice.start();

@@ -30,8 +30,8 @@ struct Verdict {
 
 class ConnectWorld {
   public:
-    /// The topology holds hosts "alice", "bob" and "server".
-    ConnectWorld(lab::Topology topology, std::uint64_t seed, std::uint64_t bytes = 20'000);
+    /// The topology holds hosts "alice", "bob" and "server". Of the options the server is filled in.
+    ConnectWorld(lab::Topology topology, std::uint64_t seed, const PeerOptions& options = {});
 
     /// Logs both in; false if that takes more than 20 s.
     bool log_in();

@@ -3,6 +3,8 @@
 #include "peer/session/errors.hpp"
 #include "tests/sim/connect_world.hpp"
 
+#include <map>
+
 #include <gtest/gtest.h>
 
 namespace pinhole::sim {
@@ -32,7 +34,7 @@ constexpr NatKind kAddressFilter{.filtering = Dependence::address_dependent};
 
 /// Logs in, connects and runs until a second after the first bytes.
 std::unique_ptr<ConnectWorld> transferring(const lab::Topology& topology, std::uint64_t seed) {
-    auto world = std::make_unique<ConnectWorld>(topology, seed, kLong);
+    auto world = std::make_unique<ConnectWorld>(topology, seed, PeerOptions{.server = {}, .bytes = kLong});
     EXPECT_TRUE(world->log_in());
     world->alice.call(world->bob.id());
     EXPECT_TRUE(world->world.run([&] { return world->alice.connected() && world->bob.connected(); }, 20s));
@@ -103,6 +105,26 @@ TEST_P(Interrupted, QuietConnectionOutlivesShortMappings) {
     peers.world.run_for(10min);
     EXPECT_FALSE(peers.alice.ended());
     EXPECT_FALSE(peers.bob.ended());
+}
+
+TEST_P(Interrupted, PeersMeasureTheirNetworksAndTellTheServerWhileTheyCall) {
+    const NatKind sequential{.mapping = Dependence::address_and_port_dependent, .allocation = Allocation::sequential};
+    auto topology = two_homes(sequential, kAddressFilter);
+    topology.hosts.back() = server_node({.delay = 5ms});
+    ConnectWorld peers{topology, GetParam(), {.server = {}, .measure_after = 100ms}};
+    ASSERT_TRUE(peers.log_in());
+    peers.world.run_for(200ms);
+    EXPECT_EQ(peers.connect().outcome, Outcome::direct);
+    peers.world.run_for(10s);
+    auto& server = peers.server.core();
+    std::map<crypto::PeerId, net::NetReport> reports;
+    while (const auto connection = server.poll_report()) {
+        reports.emplace(*server.peer(*connection), *server.report(*connection));
+    }
+    ASSERT_EQ(reports.size(), 2U);
+    EXPECT_EQ(net::classify(reports.at(peers.alice.id())), net::NatClass::hard_sequential);
+    EXPECT_EQ(net::classify(reports.at(peers.bob.id())), net::NatClass::easy_address);
+    EXPECT_TRUE(peers.alice.netcheck()->complete_after());
 }
 
 TEST_P(Interrupted, GoodbyeReachesTheOtherSideAndTheNextCallWorks) {

@@ -127,6 +127,9 @@ void NetcheckProgram::note(const netcheck::Event& event) {
     } else {
         lifetime_ = after;
     }
+    if (on_event) {
+        on_event(event);
+    }
 }
 
 }  // namespace pinhole::sim

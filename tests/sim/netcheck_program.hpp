@@ -4,6 +4,7 @@
 #include "peer/netcheck/netcheck.hpp"
 #include "tests/sim/world.hpp"
 
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -29,6 +30,9 @@ class NetcheckProgram final : public Program {
     [[nodiscard]] std::size_t sockets() const { return udp_.size() + tcp_.size(); }
 
     [[nodiscard]] std::size_t most_sockets() const { return most_sockets_; }
+
+    /// Told of each event, after it has been noted.
+    std::function<void(const netcheck::Event&)> on_event;
 
     [[nodiscard]] std::optional<TimePoint> next_timeout() const override { return core_.next_timeout(); }
 

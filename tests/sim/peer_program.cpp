@@ -73,6 +73,16 @@ void PeerProgram::connect_to_server() {
     tcp_ = host_.connect(options_.server, 0, std::move(handler), now);
 }
 
+void PeerProgram::measure(std::optional<std::uint16_t> second_stun_port) {
+    netcheck::Config config;
+    config.servers.push_back({.endpoint = options_.server, .second_port = second_stun_port});
+    netcheck_ = std::make_unique<NetcheckProgram>(world_, host_.name(), config);
+    netcheck_->on_event = [this](const netcheck::Event&) {
+        signaling_.send(signaling::Report{netcheck_->report()}, world_.now());
+        drain_signaling();
+    };
+}
+
 void PeerProgram::gather() {
     gatherer_ = ice::Gatherer{rng_};
     if (const auto source = host_.source(options_.server.address.family())) {
@@ -140,6 +150,10 @@ void PeerProgram::drain_signaling() {
     while (auto event = signaling_.poll_event()) {
         if (std::holds_alternative<session::SignalingClient::ConnectNow>(*event)) {
             connect_to_server();
+        } else if (const auto* online = std::get_if<session::SignalingClient::Online>(&*event)) {
+            if (options_.measure_after && !netcheck_) {
+                world_.after(*options_.measure_after, [this, port = online->second_stun_port] { measure(port); });
+            }
         } else if (std::holds_alternative<session::SignalingClient::Lost>(*event)) {
             if (const auto old = std::exchange(tcp_, std::nullopt)) {
                 host_.close_tcp(*old, world_.now());
@@ -160,15 +174,7 @@ void PeerProgram::handle_message(const signaling::ToPeer& message) {
         handle_incoming(*incoming);
         return;
     }
-    const auto call = std::visit(
-        [](const auto& body) -> std::optional<signaling::CallId> {
-            if constexpr (requires { body.call; }) {
-                return body.call;
-            } else {
-                return std::nullopt;
-            }
-        },
-        message);
+    const auto call = signaling::call_of(message);
     if (session_ && call == session_->call_id()) {
         session_->handle_signaling(message, wall(), world_.now());
     }

@@ -6,6 +6,7 @@
 #include "peer/session/session.hpp"
 #include "peer/session/signaling_client.hpp"
 #include "tests/sim/application.hpp"
+#include "tests/sim/netcheck_program.hpp"
 #include "tests/sim/world.hpp"
 
 #include <map>
@@ -23,6 +24,8 @@ struct PeerOptions {
     std::uint64_t bytes = 20'000;
     /// Strategies that it does not use.
     std::vector<net::Strategy> without{};
+    /// Measures its network so long after login, as the shell does, and tells the server.
+    std::optional<Duration> measure_after = std::nullopt;
 };
 
 class PeerProgram final : public Program {
@@ -61,6 +64,8 @@ class PeerProgram final : public Program {
 
     /// Datagrams that ICE and punching have sent.
     [[nodiscard]] std::uint64_t probes() const { return probes_; }
+    /// What it measures or has measured, if it was told to.
+    [[nodiscard]] const NetcheckProgram* netcheck() const { return netcheck_.get(); }
 
     template <class E>
     [[nodiscard]] const E* last() const {
@@ -80,6 +85,7 @@ class PeerProgram final : public Program {
 
   private:
     void connect_to_server();
+    void measure(std::optional<std::uint16_t> second_stun_port);
     void gather();
     void drain_gatherer();
     void learn(const ice::Reflexive& answer);
@@ -103,6 +109,7 @@ class PeerProgram final : public Program {
     SeededRng rng_;
     crypto::Identity identity_;
     session::SignalingClient signaling_;
+    std::unique_ptr<NetcheckProgram> netcheck_;
     std::optional<TcpId> tcp_;
     std::uint16_t port_ = 0;
     std::set<std::uint16_t> punch_ports_;

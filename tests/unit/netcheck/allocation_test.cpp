@@ -53,6 +53,7 @@ TEST(Allocation, PortsThatCountAreSequential) {
     for (const std::int32_t delta : {1, 2, 3, 10, 256, -1, -4, -256}) {
         SCOPED_TRACE(delta);
         std::vector<std::uint16_t> ports;
+        ports.reserve(12);
         for (int i = 0; i < 12; ++i) {
             ports.push_back(static_cast<std::uint16_t>(30000 + i * delta));
         }
@@ -66,6 +67,7 @@ TEST(Allocation, APauseBehindTheFirstSamplesDoesNotHideTheBurst) {
     for (const std::int32_t delta : {1, -1}) {
         SCOPED_TRACE(delta);
         std::vector<std::uint16_t> ports;
+        ports.reserve(12);
         for (int i = 0; i < 12; ++i) {
             ports.push_back(static_cast<std::uint16_t>(30000 + i * delta));
         }

@@ -40,7 +40,7 @@ TEST(Budget, FirstReportTellsAddressAndMappingWithinAFewRoundTrips) {
 }
 
 TEST(Budget, FirstReportComesInTimeOnASlowLink) {
-    WorldConfig config{.nats = {lab::NatConfig{}}, .link = {.delay = 200ms}};
+    WorldConfig config{.nats = {lab::NatConfig{}}, .link = {.delay = 180ms}};
     World world{config};
     const auto& report = world.run();
     expect_in_time(world);

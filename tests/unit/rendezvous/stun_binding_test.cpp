@@ -149,6 +149,10 @@ TEST(StunBinding, TheSecondMappingTestIsLedToTheThird) {
         const auto message = MessageView::parse(answer.transmit.payload).value();
         EXPECT_EQ(message.response_origin(), endpoint(family.site, 1, 0));
         EXPECT_EQ(message.other_address(), endpoint(family.site, 1, 1));
+
+        const auto careful = ask(family, request().fingerprint().finish(), 1, 0).value();
+        EXPECT_EQ(MessageView::parse(careful.transmit.payload).value().other_address(), endpoint(family.site, 0, 1))
+            << "a client whose first address is our second one";
     }
 }
 
