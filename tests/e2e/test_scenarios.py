@@ -163,6 +163,11 @@ class LabRunner(unittest.TestCase):
                                                    "exits": {"alice": 0}})]
         self.assertEqual(runner.disagreements(runs),
                          ["case: the path is direct udp udp in the model and direct udp host in the kernel"])
+        runs[1].result = {"result": "held", "path": direct, "exits": {"alice": 5}}
+        self.assertEqual(runner.disagreements(runs),
+                         ["case: alice ends with 0 in the model and with 5 in the kernel"])
+        runs[1].result["exits"] = {"alice": None}
+        self.assertEqual(runner.disagreements(runs), [], "who had not ended yet has no other code")
         runs[1].result = {"result": "not expressible", "reason": "x"}
         self.assertEqual(runner.disagreements(runs), [])
 
