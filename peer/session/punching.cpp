@@ -20,6 +20,11 @@ constexpr Duration kLastCheck = 2s;
 /// Bounds the queue of whoever does not poll; a plan's probes are fewer.
 constexpr std::size_t kMaxWaitingProbes = 2 * net::kMaxScanProbes;
 
+/// Whoever comes too early is let in at one side, and found by that side's answers at the other.
+bool one_side_open(const net::PunchPlan& plan) {
+    return std::ranges::any_of(plan.steps, [](const auto& step) { return step.strategy == net::Strategy::reverse; });
+}
+
 bool is_public(const net::Endpoint& endpoint) {
     const auto& address = endpoint.address;
     return !address.is_private() && !address.is_link_local() && !address.is_loopback();
@@ -35,7 +40,7 @@ void Session::handle_go(const signaling::Go& go, TimePoint now) {
     std::erase_if(used.steps, [&](const net::PunchStep& step) { return !allowed(step.strategy); });
     events_.emplace_back(Planned{.topology = used.topology, .steps = net::strategy_names(used)});
     went_at_ = now + std::chrono::microseconds{go.delay_us};
-    go_at_ = *went_at_ + (behind_nats() ? kOpeningGap : Duration{0});
+    go_at_ = *went_at_ + (behind_nats() && !one_side_open(used) ? kOpeningGap : Duration{0});
     answer_deadline_.reset();
     open_own_nats();
     start_puncher(go.plan, now);

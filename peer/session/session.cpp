@@ -16,7 +16,7 @@ constexpr auto kCancelled = transport::CloseReason::application;
 
 /// Ta between checks. RFC 8445 §14.2 recommends 50 ms and allows 5: a session has few pairs of 100-byte checks, and the
 /// pair that works is rarely the first, so that every wait shows in the time to connect.
-constexpr Duration kCheckPacing = 10ms;
+constexpr Duration kCheckPacing = 5ms;
 
 std::optional<net::Strategy> strategy_named(std::string_view text) {
     using enum net::Strategy;

@@ -64,7 +64,7 @@ async def _answer(connection, reader, writer):
         await asyncio.wait_for(connection.connect(), _PATIENCE_S)
         await connection.recv()
         await connection.send(b"and back")
-    except ConnectionError:
+    except (ConnectionError, asyncio.TimeoutError):
         pass
 
 
