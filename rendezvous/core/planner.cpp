@@ -331,6 +331,7 @@ class Planner {
             const auto block = *udp_of(*views_[opener].side)->block;
             auto open = open_step(opener, Strategy::predict, {}, kCheckBudget);
             open.sockets = net::kMaxPunchSockets;
+            open.first_ttl = 0;  // the packets that open one side's ports are those that the other side waits for
             open.target.port = inner_port(views_[1 - opener]);
             auto scan = scan_step(opener, Strategy::predict, kBirthdayLead, kCheckBudget);
             scan.ranges = {block};

@@ -6,8 +6,9 @@ import statistics
 import aioice_pair
 import kernel_nats
 import punch_cells
-from punch_cells import DIRECT, EITHER, NO_PATH, NO_SERVER, USUALLY
+from punch_cells import DIRECT, EITHER, NO_PATH, NO_SERVER, OFTEN, USUALLY
 
+_LUCKY = (USUALLY, OFTEN)
 _EXIT_OF = {NO_PATH: 5, NO_SERVER: 3}
 # One way, of the lines of the two sides.
 _DELAYS_MS = (5, 10)
@@ -141,7 +142,7 @@ class Classes(Table):
 
 
 _LEGEND = [
-    "aim: direct, in every run; usually, 97 of 100; either, a matter of luck; none, no path is claimed and the caller says why",
+    "aim: direct, in every run; usually, 97 of 100; often, 60 of 100; none, no path is claimed and the caller says why",
     "path: strategies of the path that carried the file, by both sides' events; it leads to the other's NAT, and the file is "
     "intact", "times and packets: medians; packets of both sides together to anybody but the server: probes, checks and answers"]
 
@@ -239,9 +240,10 @@ class Kernel(Table):
 
     def judge(self, pair, _, attempts):
         verdict = punch_cells.expected_of_kinds(pair)
-        if verdict == USUALLY and any(attempt["direct"] for attempt in attempts):
-            attempts = [attempt for attempt in attempts if attempt["direct"]]
-        return judge(verdict, attempts) + (["not once direct"] if verdict == USUALLY and not attempts[0]["direct"] else [])
+        if verdict in _LUCKY:
+            direct = [attempt for attempt in attempts if attempt["direct"]]
+            return judge(DIRECT, direct) if direct else [*judge(EITHER, attempts), f"not once direct of {len(attempts)}"]
+        return judge(verdict, attempts)
 
     def lines(self):
         kinds = [kind for kind in kernel_nats.KINDS if any(kind in pair for pair, _ in self._cells)]
@@ -252,8 +254,8 @@ class Kernel(Table):
             lines.append(f"{index:2} {row.ljust(width)} " + " ".join(f"{mark:>2}" for mark in marks))
         seen = [(punch_cells.expected_of_kinds(pair), attempts) for (pair, _), attempts in self._cells.items()]
         direct = sum(any(attempt["direct"] for attempt in attempts) for _, attempts in seen)
-        possible = sum(verdict in (DIRECT, USUALLY) for verdict, _ in seen)
-        again = sum(verdict == USUALLY and len(attempts) > self._runs for verdict, attempts in seen)
+        possible = sum(verdict == DIRECT or verdict in _LUCKY for verdict, _ in seen)
+        again = sum(verdict in _LUCKY and len(attempts) > self._runs for verdict, attempts in seen)
         return [*lines, "", "caller: row; h host, r reverse, u udp, p predict, b birthday; - no path; . no server",
                 f"{len(seen)} pairs: {possible} can be direct, {direct} are; {again} of those that are left to luck took "
                 "more than one attempt",

@@ -55,8 +55,8 @@ def _kinds(binaries, order):
         for pair in order["pairs"]:
             couple = network.couple(pair)
             attempts = [couple.attempt() for _ in range(order["runs"])]
-            usually = punch_cells.expected_of_kinds(pair) == punch_cells.USUALLY
-            while usually and len(attempts) < _LUCK and not attempts[-1]["direct"]:
+            lucky = punch_cells.expected_of_kinds(pair) in (punch_cells.USUALLY, punch_cells.OFTEN)
+            while lucky and len(attempts) < _LUCK and not attempts[-1]["direct"]:
                 attempts.append(couple.attempt())
             couple.close()
             found.append(attempts)

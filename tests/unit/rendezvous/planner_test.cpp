@@ -242,6 +242,18 @@ TEST(Planner, ABlockIsScannedAtOnceAndWhole) {
     EXPECT_LE(widest.sides[1].steps.back().start + widest.sides[1].steps.back().budget, 3s);
 }
 
+TEST(Planner, TwoBlocksOpenAllTheirPortsTowardOneOfTheOthersAndReachIt) {
+    const auto planned = plan_of("C", "C");
+    for (const auto& side : planned.sides) {
+        const auto open = std::ranges::find(side.steps, PunchAct::open, &net::PunchStep::act);
+        ASSERT_NE(open, side.steps.end());
+        EXPECT_EQ(open->sockets, net::kMaxPunchSockets);
+        EXPECT_EQ(open->first_ttl, 0) << "the other side waits for this very probe";
+        EXPECT_GE(open->target.port, 30'000);
+        EXPECT_LE(open->target.port, 30'255);
+    }
+}
+
 TEST(Planner, WideBlocksOnBothSidesAreNotWorthTheProbes) {
     auto caller = of_class("C", kCaller);
     caller->udp.block = net::PortRange{.first = 30'000, .last = 30'512};
