@@ -6,9 +6,8 @@ import statistics
 import aioice_pair
 import kernel_nats
 import punch_cells
-from punch_cells import DIRECT, EITHER, NO_PATH, NO_SERVER, OFTEN, USUALLY
+from punch_cells import DIRECT, EITHER, LUCKY, NO_PATH, NO_SERVER
 
-_LUCKY = (USUALLY, OFTEN)
 _EXIT_OF = {NO_PATH: 5, NO_SERVER: 3}
 # One way, of the lines of the two sides.
 _DELAYS_MS = (5, 10)
@@ -142,7 +141,7 @@ class Classes(Table):
 
 
 _LEGEND = [
-    "aim: direct, in every run; usually, 97 of 100; often, 60 of 100; none, no path is claimed and the caller says why",
+    "aim: direct, in every run; so many of 100, one of fewer may fail; none, no path is claimed and the caller says why",
     "path: strategies of the path that carried the file, by both sides' events; it leads to the other's NAT, and the file is "
     "intact", "times and packets: medians; packets of both sides together to anybody but the server: probes, checks and answers"]
 
@@ -240,7 +239,7 @@ class Kernel(Table):
 
     def judge(self, pair, _, attempts):
         verdict = punch_cells.expected_of_kinds(pair)
-        if verdict in _LUCKY:
+        if verdict in LUCKY:
             direct = [attempt for attempt in attempts if attempt["direct"]]
             return judge(DIRECT, direct) if direct else [*judge(EITHER, attempts), f"not once direct of {len(attempts)}"]
         return judge(verdict, attempts)
@@ -254,8 +253,8 @@ class Kernel(Table):
             lines.append(f"{index:2} {row.ljust(width)} " + " ".join(f"{mark:>2}" for mark in marks))
         seen = [(punch_cells.expected_of_kinds(pair), attempts) for (pair, _), attempts in self._cells.items()]
         direct = sum(any(attempt["direct"] for attempt in attempts) for _, attempts in seen)
-        possible = sum(verdict == DIRECT or verdict in _LUCKY for verdict, _ in seen)
-        again = sum(verdict in _LUCKY and len(attempts) > self._runs for verdict, attempts in seen)
+        possible = sum(verdict == DIRECT or verdict in LUCKY for verdict, _ in seen)
+        again = sum(verdict in LUCKY and len(attempts) > self._runs for verdict, attempts in seen)
         return [*lines, "", "caller: row; h host, r reverse, u udp, p predict, b birthday; - no path; . no server",
                 f"{len(seen)} pairs: {possible} can be direct, {direct} are; {again} of those that are left to luck took "
                 "more than one attempt",

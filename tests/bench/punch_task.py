@@ -55,7 +55,7 @@ def _kinds(binaries, order):
         for pair in order["pairs"]:
             couple = network.couple(pair)
             attempts = [couple.attempt() for _ in range(order["runs"])]
-            lucky = punch_cells.expected_of_kinds(pair) in (punch_cells.USUALLY, punch_cells.OFTEN)
+            lucky = punch_cells.expected_of_kinds(pair) in punch_cells.LUCKY
             while lucky and len(attempts) < _LUCK and not attempts[-1]["direct"]:
                 attempts.append(couple.attempt())
             couple.close()
