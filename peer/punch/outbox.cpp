@@ -26,8 +26,8 @@ void Outbox::close(const net::Endpoint& local) {
     actions_.emplace_back(CloseSocket{.local = local});
 }
 
-bool Outbox::probe(const net::PathAddresses& path, std::uint8_t ttl) {
-    if (probes_ >= kMaxProbes) {
+bool Outbox::probe(const net::PathAddresses& path, std::uint8_t ttl, TimePoint now) {
+    if (probes_ >= kMaxProbes || (budget_ != nullptr && !budget_->take(now))) {
         return false;
     }
     ++probes_;

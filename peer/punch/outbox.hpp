@@ -19,7 +19,8 @@ inline constexpr std::size_t kMaxPromoted = 8;
 
 class Outbox {
   public:
-    explicit Outbox(Rng& rng) : rng_(&rng) {}
+    /// `budget` may be null.
+    Outbox(Rng& rng, ProbeBudget* budget) : rng_(&rng), budget_(budget) {}
 
     /// Asks for a socket; nullopt if there are too many.
     [[nodiscard]] std::optional<SocketToken> open(net::Family family);
@@ -29,7 +30,7 @@ class Outbox {
     void failed() { --sockets_; }
 
     /// False if no more probes may leave.
-    bool probe(const net::PathAddresses& path, std::uint8_t ttl);
+    bool probe(const net::PathAddresses& path, std::uint8_t ttl, TimePoint now);
     /// A STUN Binding request.
     void ask(const net::PathAddresses& path, const stun::TransactionId& id);
     /// Once per path and for a few paths only.
@@ -47,6 +48,7 @@ class Outbox {
 
   private:
     Rng* rng_;
+    ProbeBudget* budget_;
     std::deque<Action> actions_;
     std::uint64_t last_token_ = 0;
     std::size_t sockets_ = 0;

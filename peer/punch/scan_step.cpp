@@ -84,7 +84,7 @@ void ScanStep::work(Outbox& out, TimePoint now) {
         }
         const auto port = ports_[next_++];
         if (sent_ >= net::kMaxScanProbes ||
-            !out.probe({.local = from_, .remote = {.address = plan_.target.address, .port = port}}, 0)) {
+            !out.probe({.local = from_, .remote = {.address = plan_.target.address, .port = port}}, 0, now)) {
             over_ = true;
             return;
         }

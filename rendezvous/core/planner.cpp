@@ -140,7 +140,7 @@ bool one_sided(const View& opener, const View& scanner) {
 
 /// Probes go only where the server itself saw this side come from (§4.1).
 bool may_be_probed(const View& view) {
-    return view.reflexive && is_scannable(view.side->observed.unmapped()) &&
+    return view.reflexive && net::is_scannable(view.side->observed.unmapped()) &&
            view.reflexive->address.unmapped() == view.side->observed.unmapped();
 }
 
@@ -456,13 +456,6 @@ NatClass plan_class(const net::NetReport* report) {
             break;
     }
     return NatClass::unknown;
-}
-
-bool is_scannable(const net::Address& address) {
-    constexpr std::uint8_t kFirstReserved = 240;
-    const bool reserved = address.is_v4() && (address.bytes()[0] == 0 || address.bytes()[0] >= kFirstReserved);
-    return !reserved && !address.is_unspecified() && !address.is_loopback() && !address.is_multicast() &&
-           !address.is_link_local() && !address.is_private();
 }
 
 }  // namespace pinhole::rendezvous

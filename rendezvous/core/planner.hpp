@@ -75,7 +75,4 @@ struct PunchPlanPair {
 /// The class that a side is planned for: where only the mapping could not be measured, how its ports are allocated.
 [[nodiscard]] net::NatClass plan_class(const net::NetReport* report);
 
-/// An address that probes may be sent to: one machine's, and not of a private or local network.
-[[nodiscard]] bool is_scannable(const net::Address& address);
-
 }  // namespace pinhole::rendezvous
