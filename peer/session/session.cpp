@@ -459,6 +459,7 @@ void Session::close(Goodbye goodbye, TimePoint now) {
         transport_->close(goodbye == Goodbye::done ? transport::CloseReason::done : kCancelled, {}, now);
         return;
     }
+    tell_outcome(std::nullopt, now);
     signaling_.emplace_back(signaling::End{.call = call_, .reason = signaling::EndReason::hangup});
     end({});
 }

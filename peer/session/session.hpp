@@ -147,6 +147,9 @@ class Session {
 
     [[nodiscard]] bool connected() const { return connected_; }
 
+    /// A check has succeeded, though the other side may not have been heard over it yet.
+    [[nodiscard]] bool has_path() const { return path_.has_value(); }
+
   private:
     enum class State : std::uint8_t { calling, waiting_go, checking, closing, over };
 
