@@ -29,9 +29,7 @@ OpenStep::OpenStep(net::PunchStep plan, std::size_t index, std::optional<net::En
 }
 
 void OpenStep::retarget(const net::Endpoint& remote) {
-    // Probes that are to arrive from the first on go to a port that no candidate has.
-    const bool guessed = aimed_late_ || ttl_ == 0;
-    if (!begun_ && !guessed && remote.address == plan_.target.address && remote.port != 0) {
+    if (!begun_ && !aimed_late_ && remote.address == plan_.target.address && remote.port != 0) {
         plan_.target = remote;
     }
 }

@@ -17,7 +17,7 @@ class OpenStep {
 
     /// The one port that all sockets send to, for a plan that had none.
     void aim(std::uint16_t port, Outbox& out, TimePoint now);
-    /// The other side's endpoint has another port than was planned for. Not what a plan guesses.
+    /// The other side's endpoint has another port than was planned for.
     void retarget(const net::Endpoint& remote);
     /// False if the token is not ours. Nothing for `local`: there is no socket.
     bool settle(SocketToken token, std::optional<net::Endpoint> local, Outbox& out, TimePoint now);

@@ -189,24 +189,28 @@ void Punches::handle_outcome(ConnectionId from, const signaling::PunchOutcome& o
         return;
     }
     auto& plan = found->plan->second;
+    const Duration elapsed = std::chrono::milliseconds{outcome.elapsed_ms};
     if (auto claim = std::exchange(plan.claims[found->who], std::nullopt)) {
         std::uint32_t sent = 0;
         for (const auto& step : plan.plans[found->who].steps) {
-            sent += outcome.strategy ? used(step, std::chrono::milliseconds{outcome.elapsed_ms}) : cost(step);
+            sent += used(step, elapsed);
         }
         // What a side did not send it says itself; the side that is probed has no voice in it.
         guard_.release(*claim, claim->probes - std::min(sent, claim->probes), now);
     }
     // Both sides see the same outcome: one voice a call.
     if (found->who == 0 && !plan.recorded) {
-        record(plan, outcome.strategy);
+        record(plan, outcome.strategy, elapsed);
     }
 }
 
-void Punches::record(Plan& plan, const std::optional<Strategy>& worked) {
+void Punches::record(Plan& plan, const std::optional<Strategy>& worked, Duration elapsed) {
     plan.recorded = true;
     std::vector<Strategy> planned;
     for (const auto& step : plan.plans[0].steps) {
+        if (!worked && elapsed < step.start + step.budget) {
+            continue;  // a call that was given up says nothing of what was still to come
+        }
         if (std::ranges::find(planned, step.strategy) == planned.end()) {
             planned.push_back(step.strategy);
         }

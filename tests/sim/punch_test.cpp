@@ -30,7 +30,6 @@ constexpr std::array kClasses{
     Class{"R", {address_and_port_dependent, Allocation::random, address_and_port_dependent}},
 };
 constexpr std::size_t kSequential = 3;
-constexpr std::size_t kBlock = 4;
 constexpr std::size_t kRandom = 5;
 
 /// Of 100 calls, how many get through at least; nothing where a path is a matter of luck.
@@ -41,9 +40,6 @@ std::optional<std::uint64_t> aim(std::size_t a, std::size_t b, bool lossy) {
     }
     if (harder == kSequential) {
         return lossy ? 85 : 97;
-    }
-    if (easier == kBlock && harder == kBlock) {
-        return lossy ? 80 : 90;
     }
     return std::nullopt;
 }

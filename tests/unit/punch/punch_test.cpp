@@ -290,15 +290,6 @@ TEST(Open, ACandidateIsNewerThanThePlansPort) {
     EXPECT_THAT(rig.ports(), testing::ElementsAre(42000));
 }
 
-TEST(Open, NoCandidateIsNewerThanAPortThatThePlanGuesses) {
-    auto step = open_step(1);
-    step.first_ttl = 0;
-    Rig rig{{step}};
-    rig.puncher.handle_candidate({.address = kPeer.address, .port = 42000});
-    rig.run(200ms);
-    EXPECT_THAT(rig.ports(), testing::ElementsAre(step.target.port));
-}
-
 TEST(Open, PromotesWhatComesFromTheOtherSidesAddressOncePerPath) {
     Rig rig{{open_step(3)}};
     rig.run(200ms);

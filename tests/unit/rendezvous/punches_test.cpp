@@ -203,6 +203,18 @@ TEST(Punches, WhatAScannerDidNotSendIsGivenBack) {
     }
 }
 
+TEST(Punches, ACallThatIsGivenUpGivesBackItsProbesAndSaysNothingOfWhatWasToCome) {
+    World world;
+    Pair pair{world, easy(kAlice), hard(kBob, PortAllocation::random)};
+    ASSERT_THAT(scans(pair.alice_go), SizeIs(2));
+    pair.alice.send(PunchOutcome{.call = pair.alice_go.call, .strategy = std::nullopt, .elapsed_ms = 0});
+    pair.alice.send(End{.call = pair.alice_go.call, .reason = EndReason::hangup});
+    world.pump();
+    EXPECT_FALSE(world.server().history().poll_changed());
+    pair.call();
+    EXPECT_THAT(scans(pair.alice_go), SizeIs(2));
+}
+
 TEST(Punches, TheSideThatIsScannedCannotGiveBackWhatOthersSpend) {
     World world;
     Pair pair{world, easy(kAlice), hard(kBob, PortAllocation::random)};
