@@ -40,7 +40,8 @@ void Session::handle_go(const signaling::Go& go, TimePoint now) {
     std::erase_if(used.steps, [&](const net::PunchStep& step) { return !allowed(step.strategy); });
     events_.emplace_back(Planned{.topology = used.topology, .steps = net::strategy_names(used)});
     went_at_ = now + std::chrono::microseconds{go.delay_us};
-    go_at_ = *went_at_ + (behind_nats() && !one_side_open(used) ? opening_gap() : Duration{0});
+    one_side_open_ = one_side_open(used);
+    go_at_ = *went_at_ + (behind_nats() && !one_side_open_ ? opening_gap() : Duration{0});
     answer_deadline_.reset();
     open_own_nats();
     start_puncher(go.plan, now);
