@@ -89,7 +89,7 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     void pump();
     void rearm();
     void handle_timer();
-    [[nodiscard]] session::SessionConfig session_config(const crypto::PeerId& remote, std::uint8_t services) const;
+    [[nodiscard]] session::SessionConfig session_config(const crypto::PeerId& remote, std::uint8_t services);
 
     asio::io_context& io_;
     NodeConfig config_;
@@ -104,6 +104,7 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     std::shared_ptr<SocketSet> sockets_;
     Gathering gathering_;
     session::ReplayGuard replay_guard_;
+    punch::ProbeBudget probe_budget_;
     std::map<SessionId, std::unique_ptr<session::Session>> sessions_;
     std::map<std::uint64_t, SessionId> by_connection_;
     std::map<SocketPlace, SessionId> socket_owners_;  ///< of sockets that sessions asked for
@@ -326,13 +327,14 @@ void Node::Impl::handle_incoming(const signaling::Incoming& incoming) {
     pump();
 }
 
-session::SessionConfig Node::Impl::session_config(const crypto::PeerId& remote, std::uint8_t services) const {
+session::SessionConfig Node::Impl::session_config(const crypto::PeerId& remote, std::uint8_t services) {
     session::SessionConfig config;
     config.identity = config_.identity;
     config.remote = remote;
     config.services = services;
     config.path_patience = config_.path_patience;
     config.without = config_.without;
+    config.probe_budget = &probe_budget_;
     config.stun = stun_;
     if (reporter_) {
         config.opening_ttl = reporter_->opening_ttl();
