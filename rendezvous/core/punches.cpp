@@ -219,32 +219,31 @@ void Punches::handle_outcome(ConnectionId from, const signaling::PunchOutcome& o
         return;
     }
     auto& plan = found->plan->second;
+    const auto elapsed = std::chrono::milliseconds{outcome.elapsed_ms} + 1ms;  // it was rounded down
     if (auto claim = std::exchange(plan.claims[found->who], std::nullopt)) {
-        const auto elapsed = std::chrono::milliseconds{outcome.elapsed_ms} + 1ms;  // it was rounded down
-        std::uint32_t sent = outcome.strategy ? 0 : claim->probes;
+        std::uint32_t sent = 0;
         for (const auto& step : plan.plans[found->who].steps) {
-            sent += outcome.strategy ? net::probes_by(step, elapsed) : 0;
+            sent += net::probes_by(step, elapsed);
         }
         // What a side did not send it says itself; the side that is probed has no voice in it.
         guard_.release(*claim, sent, now);
     }
     // Both sides see the same outcome: one voice a call.
     if (found->who == 0 && !plan.recorded) {
-        record(plan, outcome.strategy);
+        record(plan, outcome.strategy, elapsed);
     }
 }
 
-void Punches::record(Plan& plan, const std::optional<Strategy>& worked) {
+void Punches::record(Plan& plan, const std::optional<Strategy>& worked, Duration elapsed) {
     plan.recorded = true;
-    std::vector<Strategy> planned;
+    std::map<Strategy, Duration> planned;  // until when
     for (const auto& step : plan.plans[0].steps) {
-        if (std::ranges::find(planned, step.strategy) == planned.end()) {
-            planned.push_back(step.strategy);
-        }
+        auto& end = planned[step.strategy];
+        end = std::max(end, step.start + step.budget);
     }
-    for (const auto strategy : planned) {
-        // Of what runs at once only one can win; nothing is said of the others.
-        if (!worked || strategy == *worked) {
+    for (const auto& [strategy, end] : planned) {
+        // Of what runs at once only one can win; nothing is said of the others. Nor is it of what was given up early.
+        if (worked ? strategy == *worked : elapsed >= end) {
             history_.record(PunchHistory::key(plan.classes[0], plan.classes[1], strategy), worked.has_value());
         }
     }

@@ -94,7 +94,7 @@ class Punches {
     void answer_bracket(Plan& plan, Link& link, const signaling::PunchSamples& samples);
     void answer_aim(Plan& plan, Link& link, TimePoint now);
     void scan(const Side& to, std::size_t step, std::vector<net::PortRange> ranges);
-    void record(Plan& plan, const std::optional<net::Strategy>& worked);
+    void record(Plan& plan, const std::optional<net::Strategy>& worked, Duration elapsed);
     void forget(Iterator plan);
 
     Config config_;

@@ -203,6 +203,63 @@ TEST(Punches, WhatAScannerDidNotSendIsGivenBack) {
     }
 }
 
+TEST(Punches, ACallThatWasGivenUpCostsWhatItHasSentAndTeachesNothing) {
+    World world;
+    Pair pair{world, easy(kAlice), hard(kBob, PortAllocation::random)};
+    ASSERT_THAT(scans(pair.alice_go), SizeIs(2));
+    pair.alice.send(PunchOutcome{.call = pair.alice_go.call, .strategy = std::nullopt, .elapsed_ms = 400});
+    pair.alice.send(End{.call = pair.alice_go.call, .reason = EndReason::hangup});
+    pair.bob.send(PunchOutcome{.call = pair.bob_go.call, .strategy = std::nullopt, .elapsed_ms = 400});
+    world.pump();
+    EXPECT_FALSE(world.server().history().changed());
+    pair.call();
+    EXPECT_THAT(scans(pair.alice_go), SizeIs(2));
+}
+
+TEST(Punches, WhatIsLeftOfACapIsUsedForAFirstRoundOrNotAtAll) {
+    World world;
+    Pair pair{world, easy(kAlice), hard(kBob, PortAllocation::random)};
+    const auto first = scans(pair.alice_go);
+    ASSERT_THAT(first, SizeIs(2));
+    const auto spend = [&](std::int64_t probes) {
+        const auto elapsed = first.front().start + probes * net::kScanInterval;
+        pair.alice.send(PunchOutcome{.call = pair.alice_go.call,
+                                     .strategy = Strategy::birthday,
+                                     .elapsed_ms = static_cast<std::uint32_t>(
+                                         std::chrono::duration_cast<std::chrono::milliseconds>(elapsed).count())});
+        pair.bob.send(PunchOutcome{.call = pair.bob_go.call, .strategy = Strategy::birthday, .elapsed_ms = 0});
+        world.advance(1s);
+        pair.call();
+    };
+    spend(500);
+    const auto second = scans(pair.alice_go);
+    ASSERT_THAT(second, SizeIs(2));
+    EXPECT_EQ(second.front().probes, first.front().probes);
+    EXPECT_GT(second.back().probes, 500);
+    EXPECT_LT(second.back().probes, 560);
+    spend(700);
+    EXPECT_THAT(scans(pair.alice_go), IsEmpty());
+    EXPECT_TRUE(
+        std::ranges::all_of(pair.bob_go.plan.steps, [](const auto& step) { return step.act == PunchAct::check; }));
+}
+
+TEST(Punches, ARoundThatNothingIsLeftForIsNotOpenedEither) {
+    World world;
+    Pair pair{world, easy(kAlice), hard(kBob, PortAllocation::sequential)};
+    ASSERT_THAT(scans(pair.alice_go), SizeIs(2));
+    ASSERT_EQ(std::ranges::count(pair.bob_go.plan.steps, PunchAct::open, &net::PunchStep::act), 2);
+    // Only the first round's ports are left.
+    pair.alice.send(PunchOutcome{.call = pair.alice_go.call, .strategy = Strategy::predict, .elapsed_ms = 3521});
+    pair.bob.send(PunchOutcome{.call = pair.bob_go.call, .strategy = Strategy::predict, .elapsed_ms = 0});
+    const auto steps = pair.alice_go.plan.steps.size();
+    world.advance(1s);
+    pair.call();
+    auto left = scans(pair.alice_go);
+    ASSERT_THAT(left, SizeIs(1));
+    EXPECT_EQ(pair.alice_go.plan.steps.size(), steps) << "steps are named by their place";
+    EXPECT_EQ(std::ranges::count(pair.bob_go.plan.steps, PunchAct::open, &net::PunchStep::act), 1);
+}
+
 TEST(Punches, TheSideThatIsScannedCannotGiveBackWhatOthersSpend) {
     World world;
     Pair pair{world, easy(kAlice), hard(kBob, PortAllocation::random)};
