@@ -12,8 +12,8 @@ namespace {
 /// Where nobody has measured it: enough for one NAT of our own, and too little to reach the other side's even if there
 /// is nothing but one router between. There it would do what it is to prevent.
 constexpr std::uint8_t kOpeningTtl = 2;
-/// Between the packets that only open our own NATs and the first check: so much later may the other side start before
-/// its NATs take our checks for those of a stranger.
+/// Between the packets that only open our own NATs and the first check that reaches the other side's: so much later may
+/// the other side start before its NATs take our checks for those of a stranger.
 constexpr Duration kOpeningGap = 10ms;
 /// For the check on what the last step has found.
 constexpr Duration kLastCheck = 2s;
@@ -35,7 +35,9 @@ void Session::handle_go(const signaling::Go& go, TimePoint now) {
     std::erase_if(used.steps, [&](const net::PunchStep& step) { return !allowed(step.strategy); });
     events_.emplace_back(Planned{.topology = used.topology, .steps = net::strategy_names(used)});
     went_at_ = now + std::chrono::microseconds{go.delay_us};
-    go_at_ = *went_at_ + (behind_nats() ? kOpeningGap : Duration{0});
+    // Checks between host candidates go first, and take as long.
+    static_assert(kCheckPacing >= kOpeningGap);
+    go_at_ = *went_at_ + (behind_nats() && !hosts_go_first() ? kOpeningGap : Duration{0});
     answer_deadline_.reset();
     open_own_nats();
     start_puncher(go.plan, now);
@@ -93,6 +95,16 @@ bool Session::behind_nats() const {
     const bool reflexive = std::ranges::any_of(
         locals_, [](const auto& candidate) { return candidate.type == net::CandidateType::server_reflexive; });
     return reflexive && !remote_reflexives_.empty();
+}
+
+/// Two host candidates may meet, so that their check is the first one: of all pairs they have the highest priority
+/// (RFC 8445 §6.1.2.3).
+bool Session::hosts_go_first() const {
+    return std::ranges::any_of(locals_, [&](const auto& local) {
+        return local.type == net::CandidateType::host && std::ranges::any_of(remote_hosts_, [&](const auto& remote) {
+                   return remote.address.family() == local.endpoint.address.family();
+               });
+    });
 }
 
 // As strategy_of, but before anything was answered: what a NAT does to our own end is known from our candidates.

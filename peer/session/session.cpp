@@ -14,10 +14,6 @@ namespace {
 /// proto/README.md §3: the CLOSE code of a conversation that is broken off on purpose.
 constexpr auto kCancelled = transport::CloseReason::application;
 
-/// Ta between checks. RFC 8445 §14.2 recommends 50 ms and allows 5: a session has few pairs of 100-byte checks, and the
-/// pair that works is rarely the first, so that every wait shows in the time to connect.
-constexpr Duration kCheckPacing = 10ms;
-
 std::optional<net::Strategy> strategy_named(std::string_view text) {
     using enum net::Strategy;
     for (const auto strategy : {host, reverse, udp, predict, birthday}) {
@@ -292,7 +288,9 @@ void Session::handle_stun(const net::PathAddresses& path, ByteView payload, Time
 
 void Session::handle_packet(const net::Received& datagram, TimePoint now) {
     if (transport_) {
-        transport_->handle_datagram(datagram, now);
+        auto arrived = datagram;
+        arrived.path = agent_->pair_of(datagram.path);
+        transport_->handle_datagram(arrived, now);
         drain_transport();
     }
 }
@@ -459,6 +457,7 @@ void Session::close(Goodbye goodbye, TimePoint now) {
         transport_->close(goodbye == Goodbye::done ? transport::CloseReason::done : kCancelled, {}, now);
         return;
     }
+    tell_outcome(std::nullopt, now);
     signaling_.emplace_back(signaling::End{.call = call_, .reason = signaling::EndReason::hangup});
     end({});
 }

@@ -20,6 +20,10 @@
 
 namespace pinhole::session {
 
+/// Ta between checks. RFC 8445 §14.2 recommends 50 ms and allows 5: a session has few pairs of 100-byte checks, and the
+/// pair that works is rarely the first, so that every wait shows in the time to connect.
+inline constexpr Duration kCheckPacing = 10ms;
+
 struct SessionConfig {
     const crypto::Identity* identity = nullptr;  ///< outlives the session
     crypto::PeerId remote;
@@ -149,6 +153,9 @@ class Session {
 
     [[nodiscard]] bool connected() const { return connected_; }
 
+    /// A check has succeeded, though the other side may not have been heard over it yet.
+    [[nodiscard]] bool has_path() const { return path_.has_value(); }
+
   private:
     enum class State : std::uint8_t { calling, waiting_go, checking, closing, over };
 
@@ -169,6 +176,7 @@ class Session {
     void start_puncher(net::PunchPlan plan, TimePoint now);
     [[nodiscard]] bool allowed(net::Strategy strategy) const;
     [[nodiscard]] bool behind_nats() const;
+    [[nodiscard]] bool hosts_go_first() const;
     /// A path of a strategy that must not be used carries no check, neither way.
     [[nodiscard]] bool usable(const net::PathAddresses& path) const;
     /// Opens our own NATs for the other side's reflexive endpoints without reaching the NATs there.

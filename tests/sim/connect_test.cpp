@@ -15,19 +15,17 @@ namespace {
 ///   - Both know the other's port: both send to it, and each has so opened its filter for the other.
 ///   - One port is known and its filter looks at no port: the other's packets get in from wherever, and are answered.
 ///   - No port is known, but a filter is open: a packet to the port that the server saw gets in. The answer comes from
-///     another port, so the filter that it meets must look at no port. Two mappings by port never settle there: each
-///     answer to a new port comes from a new port, and a check counts only if its answer comes from where it was sent
-///     (RFC 8445 §7.2.5.2.1).
-/// These are the cells D and S of the map in the literature but four, which want paths that differ by direction.
+///     another port, so the filter that it meets must look at no port. If both map by port, the path differs by
+///     direction.
+/// These are the cells D and S of the map in the literature, and those of N where a filter is open.
 bool can_promise(const Side& a, const Side& b) {
     const auto known = [](const Side& s) {
         return !s || s->mapping == Dependence::endpoint_independent || s->allocation == Allocation::preserving;
     };
     const auto open = [](const Side& s) { return !s || s->filtering == Dependence::endpoint_independent; };
     const auto any_port = [](const Side& s) { return !s || s->filtering != Dependence::address_and_port_dependent; };
-    const auto settles = [](const Side& s) { return !s || s->mapping != Dependence::address_and_port_dependent; };
     const auto lets_in = [&](const Side& x, const Side& y) {
-        return (known(x) && any_port(x)) || (open(x) && any_port(y) && (settles(x) || settles(y)));
+        return (known(x) && any_port(x)) || (open(x) && any_port(y));
     };
     return (known(a) && known(b)) || lets_in(a, b) || lets_in(b, a);
 }
@@ -38,9 +36,6 @@ enum class Cell : std::uint8_t {
     bracket,   ///< N: the ports of one side are counted out, and the other finds them
     aimed,     ///< M: both count, and each aims where the other will be
     birthday,  ///< B: many ports against many
-    /// Ten pairs of N and B that want paths that differ by direction: everything gets in, but each answer to a new port
-    /// comes from a new port.
-    unsettled,
     hopeless,  ///< X
 };
 
@@ -54,11 +49,10 @@ Cell cell_of(const Side& a, const Side& b) {
     };
     const auto any_port = [](const Side& s) { return !s || s->filtering != Dependence::address_and_port_dependent; };
     const auto by_address = [](const Side& s) { return s->mapping == Dependence::address_dependent; };
-    // One side opens ports and the other looks for them. If the port of neither is known, the one whose port changes
-    // with every port that it answers must be let in from any, and the other must not change its own.
+    // One side opens ports and the other looks for them. If the port of neither is known, the one that opens must let
+    // in any, and what it answers from another port must be let in, too.
     const auto opens = [&](const Side& opener, const Side& scanner) {
-        return !known(opener) && (known(scanner) || (any_port(opener) && (by_address(opener) ||
-                                                                          (any_port(scanner) && by_address(scanner)))));
+        return !known(opener) && (known(scanner) || (any_port(opener) && (by_address(opener) || any_port(scanner))));
     };
     const bool first = opens(a, b);
     const bool second = opens(b, a);
@@ -67,9 +61,6 @@ Cell cell_of(const Side& a, const Side& b) {
     }
     if (first || second) {
         return Cell::birthday;
-    }
-    if (any_port(a) && any_port(b)) {
-        return Cell::unsettled;
     }
     return sequential(a) && sequential(b) ? Cell::aimed : Cell::hopeless;
 }
@@ -173,7 +164,7 @@ class AnyTwoNats : public testing::TestWithParam<Conditions> {
             "{} pairs, {} calls: {} pairs always direct, {:.0f} ms after the call on average, {:.0f} ms at most\n",
             tallies_.size(), all.all, always, 1e3 * seconds(all.took) / static_cast<double>(all.direct),
             1e3 * seconds(all.slowest));
-        const std::array names{"certain", "bracket", "aimed", "birthday", "unsettled", "hopeless"};
+        const std::array names{"certain", "bracket", "aimed", "birthday", "hopeless"};
         for (const auto& [cell, tally] : cells_) {
             fmt::print("{:>9}: {} of {} direct, {:.0f} ms after the call on average\n",
                        names.at(static_cast<std::size_t>(cell)), tally.direct, tally.all,
