@@ -1,6 +1,7 @@
 // Plans of calls: continued with samples, capped for every target and every prober, remembered by their outcome.
 #include "rendezvous/core/punches.hpp"
 
+#include "tests/unit/rendezvous/reports.hpp"
 #include "tests/unit/rendezvous/world.hpp"
 
 #include <algorithm>
@@ -21,18 +22,6 @@ using signaling::PunchScan;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-net::NetReport report(const net::Address& address, NatBehavior mapping, PortAllocation allocation) {
-    net::NetReport result;
-    result.udp.open = true;
-    result.udp.mapping = mapping;
-    result.udp.allocation = allocation;
-    result.udp.filtering = NatBehavior::address_and_port_dependent;
-    result.udp.reflexive = net::Endpoint{.address = address, .port = 40'000};
-    result.udp.delta = 1;
-    result.udp.rate = 0;
-    return result;
-}
 
 net::NetReport easy(const char* address) {
     return report(*net::Address::parse(address), NatBehavior::endpoint_independent, PortAllocation::random);
@@ -166,6 +155,49 @@ TEST(Punches, APeersWordAboutItsAddressIsNotTaken) {
     for (const auto& go : {pair.alice_go, pair.bob_go}) {
         EXPECT_TRUE(std::ranges::all_of(go.plan.steps, [](auto& step) { return step.act == PunchAct::check; }));
     }
+}
+
+TEST(Punches, ACandidateAtAVictimsAddressIsNoTarget) {
+    World world;
+    auto& alice = world.log_in(1, "198.51.100.1:1");
+    auto& mallory = world.log_in(2, "203.0.113.1:1");
+    alice.send(signaling::Report{.report = easy(kAlice)});
+    mallory.send(signaling::Report{.report = hard(kBob, PortAllocation::random)});
+    auto victim = candidate(7);
+    victim.type = net::CandidateType::server_reflexive;
+    victim.endpoint = from("192.0.2.66:443");
+    alice.send(call_to(mallory));
+    world.pump();
+    mallory.send(
+        signaling::Answer{.call = mallory.one<signaling::Incoming>().call, .handshake = {4}, .candidates = {victim}});
+    world.pump();
+    const auto go = alice.one<Go>();
+    EXPECT_THAT(scans(go), SizeIs(2));
+    for (const auto& step : go.plan.steps) {
+        EXPECT_TRUE(step.act == PunchAct::check || step.target.address == *net::Address::parse(kBob));
+    }
+}
+
+TEST(Punches, CallsBeyondThePlansThatAreKeptGetChecks) {
+    Punches punches{{.max_plans = 1}};
+    const auto alice = easy(kAlice);
+    const auto bob = hard(kBob, PortAllocation::random);
+    const auto begin = [&](std::uint64_t call, const char* bob_at) {
+        auto moved = bob;
+        moved.udp.reflexive->address = *net::Address::parse(bob_at);
+        return punches.begin({.side = {.connection = {1}, .call = {call}},
+                              .id = {},
+                              .plan = {.report = &alice, .observed = *net::Address::parse(kAlice)}},
+                             {.side = {.connection = {2}, .call = {call}},
+                              .id = {},
+                              .plan = {.report = &moved, .observed = moved.udp.reflexive->address}},
+                             TimePoint{1h});
+    };
+    EXPECT_GT(net::max_probes(begin(1, kBob)[0]), 0U);
+    EXPECT_EQ(net::max_probes(begin(2, "203.0.113.2")[0]), 0U);
+    EXPECT_EQ(punches.guard().targets(), 2U) << "and nothing is reserved for them";
+    punches.handle_end({.connection = {1}, .call = {1}});
+    EXPECT_EQ(punches.size(), 0U);
 }
 
 TEST(Punches, ATargetIsProbedNoMoreThanTheCapInAMinute) {

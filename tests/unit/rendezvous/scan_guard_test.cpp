@@ -3,9 +3,11 @@
 
 #include "common/base/rng.hpp"
 #include "rendezvous/core/punches.hpp"
+#include "tests/unit/rendezvous/reports.hpp"
 
 #include <algorithm>
-#include <map>
+#include <array>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -194,24 +196,14 @@ class Town {
         bool settled = false;
     };
 
-    static net::NetReport report(const net::Address& address, NatBehavior mapping, PortAllocation allocation) {
-        net::NetReport result;
-        result.udp.open = true;
-        result.udp.mapping = mapping;
-        result.udp.allocation = allocation;
-        result.udp.filtering = NatBehavior::address_and_port_dependent;
-        result.udp.reflexive = net::Endpoint{.address = address, .port = 40'000};
-        result.udp.delta = 1;
-        result.udp.rate = 50;
-        result.udp.block = net::PortRange{.first = 20'000, .last = 20'511};
-        return result;
-    }
-
     net::NetReport some_report(const net::Address& address) {
         constexpr std::array kAllocations{PortAllocation::sequential, PortAllocation::random, PortAllocation::block};
         const auto mapping =
             rng_.below(3) == 0 ? NatBehavior::endpoint_independent : NatBehavior::address_and_port_dependent;
-        return report(address, mapping, kAllocations.at(rng_.below(kAllocations.size())));
+        auto result = report(address, mapping, kAllocations.at(rng_.below(kAllocations.size())));
+        result.udp.rate = 50;
+        result.udp.block = net::PortRange{.first = 20'000, .last = 20'511};
+        return result;
     }
 
     void begin() {
