@@ -98,8 +98,8 @@ TEST_F(ScanGuardTest, KeepsFewClaimsOfATarget) {
 
 TEST_F(ScanGuardTest, HandsOutTurnsAndNoMoreThanFitsTheirWaiting) {
     auto first = claim(v4(1), 1, 100, 4s);
-    auto second = first;
-    auto third = first;
+    auto second = claim(v4(1), 2, 100, 4s);
+    auto third = claim(v4(1), 3, 100, 4s);
     EXPECT_EQ(reserve(first), Duration{0s});
     EXPECT_EQ(reserve(second), Duration{4s});
     EXPECT_EQ(second.until, now_ + 8s);
@@ -107,12 +107,25 @@ TEST_F(ScanGuardTest, HandsOutTurnsAndNoMoreThanFitsTheirWaiting) {
     EXPECT_EQ(guard_.left(v4(1), now_), kCap - 200);
     guard_.release(second, 0, now_);
     now_ += 1s;
-    third = claim(v4(1), 1, 100, 4s);
+    third = claim(v4(1), 3, 100, 4s);
     EXPECT_EQ(reserve(third), Duration{3s}) << "the first one's turn lasts, though the second one's is over";
     guard_.release(third, 0, now_);
     guard_.release(first, 0, now_);
-    auto fourth = claim(v4(1), 1, 100, 4s);
+    auto fourth = claim(v4(1), 4, 100, 4s);
     EXPECT_EQ(reserve(fourth), Duration{0s});
+}
+
+TEST_F(ScanGuardTest, APeerHasOneTurnAtATimeWhomeverItScans) {
+    auto first = claim(v4(1), 1, 100, 4s);
+    auto second = claim(v4(2), 1, 100, 4s);
+    auto third = claim(v4(3), 1, 100, 4s);
+    EXPECT_EQ(reserve(first), Duration{0s});
+    EXPECT_EQ(reserve(second), Duration{4s});
+    guard_.release(second, 0, now_);
+    EXPECT_EQ(reserve(third), Duration{4s}) << "the first one's turn lasts";
+    auto opens = claim(v4(4), 1, 100, 4s);
+    opens.scans = false;
+    EXPECT_EQ(reserve(opens), Duration{0s}) << "opening takes none";
 }
 
 TEST_F(ScanGuardTest, AClaimCountsUntilAMinuteAfterItsLastProbe) {
