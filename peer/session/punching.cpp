@@ -66,7 +66,7 @@ void Session::start_puncher(net::PunchPlan plan, TimePoint now) {
         return;
     }
     agent_->keep_until(*last + kLastCheck);
-    puncher_.emplace(punch::Config{.stun = config_.stun, .main = *base}, rng_);
+    puncher_.emplace(punch::Config{.stun = config_.stun, .main = *base, .budget = config_.probe_budget}, rng_);
     puncher_->start(std::move(plan), *went_at_);
     for (const auto& remote : remote_reflexives_) {
         puncher_->handle_candidate(remote);

@@ -37,6 +37,8 @@ struct SessionConfig {
     std::optional<std::uint8_t> opening_ttl{};
     /// Strategies that must not be used.
     std::vector<net::Strategy> without{};
+    /// Shared by all sessions of a node, and outlives them; null: each is bounded by its own plan only.
+    punch::ProbeBudget* probe_budget = nullptr;
 };
 
 /// A call that was read and is this peer's to take or to refuse.

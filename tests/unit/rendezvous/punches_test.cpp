@@ -175,7 +175,7 @@ TEST(Punches, ATargetIsProbedNoMoreThanTheCapInAMinute) {
     pair.alice.send(PunchOutcome{.call = pair.alice_go.call, .strategy = std::nullopt, .elapsed_ms = 8000});
     world.advance(30s);
     pair.call();
-    EXPECT_THAT(scans(pair.alice_go), IsEmpty()) << "half of it is there again";
+    EXPECT_THAT(scans(pair.alice_go), IsEmpty()) << "its minute is not over";
     const Pair other{world, easy("198.51.100.7"), hard(kBob, PortAllocation::random), 5, "198.51.100.7:1"};
     EXPECT_THAT(scans(other.alice_go), IsEmpty()) << "over all calls";
     const Pair elsewhere{world, easy("198.51.100.8"), hard("203.0.113.8", PortAllocation::random),
@@ -301,46 +301,6 @@ TEST(Punches, APlanIsForgottenInTime) {
     punches.handle_timeout(TimePoint{1h} + 60s);
     EXPECT_EQ(punches.size(), 0U);
     EXPECT_FALSE(punches.next_timeout());
-}
-
-TEST(ScanGuard, KeepsATableOfItsSizeAndNoMore) {
-    ScanGuard guard{{.probes_per_minute = 2048, .max_targets = 4}};
-    TimePoint now{1h};
-    const auto claim = [&](std::uint8_t number) {
-        crypto::PeerId prober;
-        prober.bytes[0] = number;
-        return std::vector<ScanGuard::Claim>{{.target = net::Address::v4({203, 0, 113, number}),
-                                              .prober = prober,
-                                              .probes = 10,
-                                              .scans = true,
-                                              .from = now,
-                                              .until = now + 1s}};
-    };
-    for (std::uint8_t i = 0; i < 4; ++i) {
-        EXPECT_TRUE(guard.reserve(claim(i), 1s, now));
-    }
-    EXPECT_FALSE(guard.reserve(claim(9), 1s, now)) << "when in doubt, no probes";
-    now += 61s;
-    EXPECT_TRUE(guard.reserve(claim(9), 1s, now));
-    EXPECT_EQ(guard.targets(), 1U);
-}
-
-TEST(ScanGuard, HandsOutTurnsAndNoMoreThanFitsTheirWaiting) {
-    ScanGuard guard{{}};
-    const TimePoint now{1h};
-    const std::vector<ScanGuard::Claim> claims{{.target = *net::Address::parse(kBob),
-                                                .prober = {},
-                                                .probes = 100,
-                                                .scans = true,
-                                                .from = now,
-                                                .until = now + 4s}};
-    EXPECT_EQ(guard.reserve(claims, 5s, now), Duration{0s});
-    EXPECT_EQ(guard.reserve(claims, 5s, now), Duration{4s});
-    EXPECT_EQ(guard.reserve(claims, 5s, now), std::nullopt) << "8 s";
-    auto second = claims.front();
-    second.until += 4s;
-    guard.release(second, 0, now + 1s);
-    EXPECT_EQ(guard.reserve(claims, 5s, now), Duration{1s}) << "the turn is over before its time";
 }
 
 }  // namespace
