@@ -219,11 +219,11 @@ void Punches::handle_outcome(ConnectionId from, const signaling::PunchOutcome& o
         return;
     }
     auto& plan = found->plan->second;
-    const auto elapsed = std::chrono::milliseconds{outcome.elapsed_ms} + 1ms;  // it was rounded down
+    const Duration elapsed = std::chrono::milliseconds{outcome.elapsed_ms};
     if (auto claim = std::exchange(plan.claims[found->who], std::nullopt)) {
         std::uint32_t sent = 0;
         for (const auto& step : plan.plans[found->who].steps) {
-            sent += net::probes_by(step, elapsed);
+            sent += net::probes_by(step, elapsed + 1ms);  // it was rounded down
         }
         // What a side did not send it says itself; the side that is probed has no voice in it.
         guard_.release(*claim, sent, now);
@@ -242,7 +242,8 @@ void Punches::record(Plan& plan, const std::optional<Strategy>& worked, Duration
         end = std::max(end, step.start + step.budget);
     }
     for (const auto& [strategy, end] : planned) {
-        // Of what runs at once only one can win; nothing is said of the others. Nor is it of what was given up early.
+        // Of what runs at once only one can win; nothing is said of the others, nor of what was given up before its
+        // end.
         if (worked ? strategy == *worked : elapsed >= end) {
             history_.record(PunchHistory::key(plan.classes[0], plan.classes[1], strategy), worked.has_value());
         }
