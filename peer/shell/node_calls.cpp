@@ -23,6 +23,9 @@ void Node::Impl::handle_reported(const net::NetReport& report) {
     if (nat == unknown) {
         return;
     }
+    for (const auto& [id, session] : sessions_) {
+        session->handle_own_class(nat);
+    }
     const bool difficult = nat == hard_sequential || nat == hard_block || nat == hard_random;
     for (const auto id : std::exchange(blind_, {})) {
         const auto* session = find(id);
