@@ -45,7 +45,7 @@ void Session::handle_go(const signaling::Go& go, TimePoint now) {
     went_at_ = now + std::chrono::microseconds{go.delay_us};
     // Checks between host candidates go first, and take as long.
     static_assert(kCheckPacing >= kOpeningGap);
-    go_at_ = *went_at_ + (behind_nats() && !hosts_go_first() ? kOpeningGap : Duration{0});
+    go_at_ = *went_at_ + (behind_nats() && !hosts_go_first() ? kOpeningGap : Duration{0}) + config_.head_start;
     answer_deadline_.reset();
     open_own_nats();
     start_puncher(go.plan, now);

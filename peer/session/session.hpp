@@ -38,6 +38,8 @@ struct SessionConfig {
     std::optional<std::uint8_t> opening_ttl{};
     /// Strategies that must not be used.
     std::vector<net::Strategy> without{};
+    /// Our checks begin so much later than the other side's.
+    Duration head_start{};
 };
 
 /// A call that was read and is this peer's to take or to refuse.
