@@ -10,6 +10,7 @@
 #include "peer/ice/agent.hpp"
 #include "peer/punch/puncher.hpp"
 #include "peer/session/handshake.hpp"
+#include "peer/session/no_path.hpp"
 #include "peer/transport/connection.hpp"
 
 #include <deque>
@@ -37,6 +38,10 @@ struct SessionConfig {
     std::optional<std::uint8_t> opening_ttl{};
     /// Strategies that must not be used.
     std::vector<net::Strategy> without{};
+    /// Shared by all sessions of a node, and outlives them; null: each is bounded by its own plan only.
+    punch::ProbeBudget* probe_budget = nullptr;
+    /// Our checks begin so much later than the other side's.
+    Duration head_start{};
 };
 
 /// A call that was read and is this peer's to take or to refuse.
@@ -105,6 +110,8 @@ class Session {
     void call(WallTime wall, TimePoint now);
     void answer(IncomingCall incoming, TimePoint now);
 
+    /// What our network was measured to be, for the sentence that says why there is no path: newer than the plan's.
+    void handle_own_class(net::NatClass ours);
     void add_local_candidate(const net::Candidate& candidate, TimePoint now);
     void end_of_local_candidates();
 
@@ -185,6 +192,7 @@ class Session {
     [[nodiscard]] std::string strategy_of(const ice::PairInfo& pair) const;
     [[nodiscard]] std::optional<net::Endpoint> main_base() const;
     [[nodiscard]] Error no_path(const ice::Failed& failed) const;
+    [[nodiscard]] bool behind_one_nat() const;
     [[nodiscard]] std::vector<net::Candidate> offered_candidates();
 
     SessionConfig config_;
@@ -203,6 +211,7 @@ class Session {
     bool one_side_open_ = false;        ///< by the plan
     std::optional<TimePoint> went_at_;  ///< the instant that both sides start from; until the outcome was told
     std::optional<punch::Puncher> puncher_;
+    NoPathFacts facts_;
     std::vector<net::Endpoint> remote_reflexives_;
     std::vector<net::Endpoint> remote_hosts_;
     std::deque<SocketRequest> socket_requests_;
