@@ -17,7 +17,7 @@ constexpr int kSampleAsks = 3;
 OpenStep::OpenStep(net::PunchStep plan, std::size_t index, std::optional<net::Endpoint> stun, TimePoint go)
     : plan_(std::move(plan)),
       index_(index),
-      stun_(std::move(stun)),
+      stun_(stun),
       aimed_late_(plan_.target.port == 0),
       repeat_interval_(net::open_repeat(plan_)),
       start_(go + plan_.start),

@@ -13,8 +13,9 @@ using net::PunchAct;
 using net::PunchStep;
 using net::Strategy;
 
-/// From Go's leaving the server to its instant at a side: half a round trip, and the wait for the other side.
-constexpr Duration kGoDelay = 3s;
+/// From Go's leaving the server to its instant at a side at most: half a round trip, the wait for the other side, and
+/// what TCP takes to repeat it on a bad link.
+constexpr Duration kGoDelay = 10s;
 
 std::optional<ScanGuard::Claim> claim_of(const net::PunchPlan& plan, const net::Address& target,
                                          const crypto::PeerId& prober, TimePoint now) {
