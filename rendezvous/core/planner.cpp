@@ -160,8 +160,8 @@ std::string topology(const View& a, const View& b) {
 
 class Planner {
   public:
-    Planner(View caller, View callee, const PunchHistory& history)
-        : views_{std::move(caller), std::move(callee)}, history_(history) {
+    Planner(const View& caller, const View& callee, const PunchHistory& history)
+        : views_{caller, callee}, history_(history) {
         result_.classes = {views_[0].nat_class, views_[1].nat_class};
     }
 
