@@ -2,6 +2,7 @@
 
 #include "common/stun/builder.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace pinhole::punch {
@@ -41,7 +42,8 @@ void Outbox::ask(const net::PathAddresses& path, const stun::TransactionId& id) 
 }
 
 void Outbox::promote(const net::PathAddresses& path, net::Strategy strategy) {
-    if (promoted_.size() < kMaxPromoted && promoted_.insert(path).second) {
+    const auto same = std::ranges::count(promoted_, path.local, &net::PathAddresses::local);
+    if (promoted_.size() < kMaxPromoted && same < kMaxPromotedOfSocket && promoted_.insert(path).second) {
         actions_.emplace_back(Promote{.path = path, .strategy = strategy});
     }
 }

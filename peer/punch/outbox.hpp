@@ -15,6 +15,9 @@ inline constexpr std::uint64_t kMaxProbes = net::kMaxScanProbes;
 /// Sockets that are open or asked for, those that only sample included.
 inline constexpr std::size_t kMaxSockets = net::kMaxPunchSockets + 2;
 inline constexpr std::size_t kMaxPromoted = 8;
+/// Of one socket: behind a filter that looks at no port it hears all sockets of the other side, and ICE has to know
+/// only that it is there. The others are for the sockets of later steps.
+inline constexpr std::ptrdiff_t kMaxPromotedOfSocket = 2;
 
 class Outbox {
   public:

@@ -5,8 +5,6 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-
 namespace pinhole::session {
 
 namespace {
@@ -397,22 +395,6 @@ void Session::drain_transport() {
             events_.emplace_back(*std::move(event));
         }
     }
-}
-
-Error Session::no_path(const ice::Failed& failed) const {
-    std::string why;
-    if (failed.remote_candidates == 0) {
-        why = "the other side offered no address";
-    } else if (failed.heard_anything) {
-        why = fmt::format("its packets arrive here, but none of ours are answered ({} address pairs tried)",
-                          failed.pairs);
-    } else {
-        why = fmt::format(
-            "none of {} address pairs let a packet through: a firewall blocks UDP, or both NATs choose a new port for "
-            "each destination",
-            failed.pairs);
-    }
-    return {.code = make_error_code(Errc::no_path), .detail = why};
 }
 
 std::optional<transport::TransmitBatch> Session::poll_packets(ByteSpan buffer, TimePoint now) {

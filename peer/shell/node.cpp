@@ -81,6 +81,7 @@ void Node::Impl::handle_network_changed() {
     drain_gathering();
     reporter_->handle_network_changed();
     server_->handle_network_changed(io::local_addresses(/*include_loopback=*/true), now);
+    handler_.on_network_changed();
 }
 
 void Node::Impl::handle_resolved(const std::vector<net::Endpoint>& endpoints) {
@@ -108,6 +109,9 @@ void Node::Impl::drain_gathering() {
         }
         if (found == nullptr) {
             reporter_->handle_reflexive(gathering_.reflexive());
+            for (const auto id : std::exchange(unplaced_, {})) {
+                place(id);
+            }
         }
     }
     pump();
@@ -342,8 +346,8 @@ Status Node::start() {
     return impl_->start();
 }
 
-SessionId Node::call(const crypto::PeerId& peer, std::uint8_t services) {
-    return impl_->call(peer, services);
+SessionId Node::call(const crypto::PeerId& peer, std::uint8_t services, CallOptions options) {
+    return impl_->call(peer, services, options);
 }
 
 transport::Connection* Node::transport(SessionId id) {

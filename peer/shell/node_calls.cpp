@@ -12,6 +12,8 @@ namespace {
 
 /// Sessions at once, incoming ones included.
 constexpr std::size_t kMaxSessions = 64;
+/// More than the clocks of both sides' starts may differ by, and than a packet takes on most paths.
+constexpr Duration kHeadStart = 100ms;
 
 }  // namespace
 
@@ -22,6 +24,9 @@ void Node::Impl::handle_reported(const net::NetReport& report) {
     const auto nat = net::classify(report);
     if (nat == unknown) {
         return;
+    }
+    for (const auto& [id, session] : sessions_) {
+        session->handle_own_class(nat);
     }
     const bool difficult = nat == hard_sequential || nat == hard_block || nat == hard_random;
     for (const auto id : std::exchange(blind_, {})) {
@@ -48,18 +53,40 @@ void Node::Impl::redial(SessionId id) {
     kick(id);
 }
 
-SessionId Node::Impl::call(const crypto::PeerId& peer, std::uint8_t services) {
+SessionId Node::Impl::call(const crypto::PeerId& peer, std::uint8_t services, CallOptions options) {
+    if (options.fresh_port) {
+        renew_sockets();
+    }
+    auto config = session_config(peer, services);
+    config.head_start = options.other_side_first ? kHeadStart : Duration{};
     const SessionId id{++last_session_};
-    auto session = std::make_unique<session::Session>(session_config(peer, services), signaling::CallId{rng_.u64()},
-                                                      gathering_.candidates(), rng_);
-    auto& calling = *session;
-    add(id, std::move(session));
-    calling.call(wall_now(), io::now());
+    add(id, std::make_unique<session::Session>(config, signaling::CallId{rng_.u64()}, gathering_.candidates(), rng_));
+    if (options.fresh_port && gathering_.under_way()) {
+        unplaced_.insert(id);
+    } else {
+        place(id);
+    }
+    return id;
+}
+
+void Node::Impl::place(SessionId id) {
+    sessions_.at(id)->call(wall_now(), io::now());
     if (!reporter_->told()) {
         blind_.insert(id);
     }
     kick(id);
-    return id;
+}
+
+void Node::Impl::renew_sockets() {
+    if (const auto status = sockets_->renew(); !status) {
+        log::info("no other UDP port: {}", status.error().message());
+        return;
+    }
+    if (sessions_.empty()) {
+        sockets_->close_retired();
+    }
+    gathering_.handle_network_changed(io::now());
+    drain_gathering();
 }
 
 void Node::Impl::handle_message(const signaling::ToPeer& message) {
@@ -183,9 +210,13 @@ void Node::Impl::remove(SessionId id) {
     const auto found = sessions_.find(id);
     close_sockets(id);
     blind_.erase(id);
+    unplaced_.erase(id);
     answering_.erase(id);
     by_connection_.erase(found->second->connection_id());
     sessions_.erase(found);
+    if (sessions_.empty()) {
+        sockets_->close_retired();
+    }
 }
 
 void Node::Impl::close(SessionId id, session::Goodbye goodbye) {

@@ -37,7 +37,7 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
           send_buffer_(kSendBuffer) {}
 
     Status start();
-    SessionId call(const crypto::PeerId& peer, std::uint8_t services);
+    SessionId call(const crypto::PeerId& peer, std::uint8_t services, CallOptions options);
     void close(SessionId id, session::Goodbye goodbye);
     void stop();
     void kick(SessionId id);
@@ -55,6 +55,8 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     void handle_resolved(const std::vector<net::Endpoint>& endpoints);
     void handle_reported(const net::NetReport& report);
     void redial(SessionId id);
+    void renew_sockets();
+    void place(SessionId id);
     void answer_held(bool all);
     void take(const signaling::Incoming& incoming);
     void await_again(SessionId id);
@@ -99,6 +101,7 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     HeldCalls held_;
     AwaitedCalls awaited_;
     std::set<SessionId> answering_;  ///< sessions whose calls we answered and that are not connected yet
+    std::set<SessionId> unplaced_;   ///< calls that wait for the addresses of new sockets
     std::set<SessionId> blind_;      ///< calls that went out before the server knew of our NAT
     std::uint64_t last_session_ = 0;
     bool pumping_ = false;

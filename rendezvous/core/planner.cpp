@@ -61,6 +61,8 @@ constexpr Duration kAimLead = 200ms;
 constexpr Duration kAimRound = 2s;
 /// From the sample to the burst: to the server and to both sides.
 constexpr double kAimDelay = 0.5;
+/// Half of the burst comes before the port that is aimed at: 300 ms of others' mappings.
+constexpr double kLateBy = 0.6;
 
 enum class Ports : std::uint8_t { known, sequential, block, random };
 
@@ -167,8 +169,10 @@ class Planner {
 
     PunchPlanPair run() && {
         const auto words = topology(views_[0], views_[1]);
-        for (auto& side : result_.sides) {
-            side.topology = words;
+        for (const std::size_t side : {0U, 1U}) {
+            result_.sides[side].topology = words;
+            result_.sides[side].ours = result_.classes[side];
+            result_.sides[side].theirs = result_.classes[1 - side];
         }
         const bool blocked = views_[0].nat_class == NatClass::blocked || views_[1].nat_class == NatClass::blocked;
         std::vector<Strategy> checks{Strategy::host};
@@ -365,13 +369,14 @@ class Planner {
         return chance;
     }
 
+    /// Enough for chance, and for so much other traffic as a lost packet of signaling or STUN makes us late for.
     [[nodiscard]] SequenceModel model(std::size_t side) const {
         const auto& udp = *udp_of(*views_[side].side);
         if (views_[side].ports == Ports::block) {
             return {.sockets = static_cast<std::uint16_t>(fill_sockets(views_[side])), .block = udp.block};
         }
         const auto rate = udp.rate.value_or(0);
-        const auto sockets = std::clamp(4 * std::sqrt(rate * kAimDelay) + 25, 25.0, 128.0);
+        const auto sockets = std::clamp(4 * std::sqrt(rate * kAimDelay) + rate * kLateBy + 25, 25.0, 128.0);
         return {.delta = udp.delta.value_or(1), .rate = rate, .sockets = static_cast<std::uint16_t>(sockets)};
     }
 

@@ -85,7 +85,7 @@ class Punch(LabCase):
         self.know_their_networks()
         sender, receiver, _, received = self.send()
         error = self.assert_fails(sender, NO_PATH, timeout=45)
-        self.assertRegex(error["message"], r"bob.*NAT")
+        self.assertIn("no path to bob: both networks give every connection a random port", error["message"])
         self.assertTrue(receiver.running, "a failed call must not end who waits for others")
         self.assertFalse(received.exists())
 
@@ -119,7 +119,8 @@ class Punch(LabCase):
         self.across_nats(EASY, SEQUENTIAL)
         self.know_their_networks()
         sender, _, _, _ = self.send(arguments=["--without", "predict,birthday"])
-        self.assert_fails(sender, NO_PATH, timeout=45)
+        error = self.assert_fails(sender, NO_PATH, timeout=45)
+        self.assertIn("--without predict", error["message"])
 
     def test_the_only_strategy_that_is_allowed(self):
         self.across_nats(EASY, EASY)

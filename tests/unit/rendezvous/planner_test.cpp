@@ -156,6 +156,9 @@ TEST(Planner, EveryPairOfClassesHasItsStrategies) {
             EXPECT_EQ(side.topology, row.topology);
             expect_bounded(side);
         }
+        EXPECT_EQ(planned.sides[0].ours, planned.classes[0]);
+        EXPECT_EQ(planned.sides[0].theirs, planned.classes[1]);
+        EXPECT_EQ(planned.sides[1].theirs, planned.classes[0]);
     }
 }
 
@@ -264,7 +267,7 @@ TEST(Planner, ABlockIsFilledTowardWhereASequenceWillBe) {
     const auto planned = plan_of("C", "S");
     ASSERT_EQ(planned.links.size(), 1U);
     EXPECT_EQ(planned.sides[0].steps.back().sockets, 240);
-    EXPECT_EQ(planned.sides[1].steps.back().sockets, 37);
+    EXPECT_EQ(planned.sides[1].steps.back().sockets, 49);
     const auto wide = plan_of(with_block(512, kCaller), of_class("S", kCallee));
     EXPECT_EQ(wide.links.size(), 2U) << "half of it each time";
 }
@@ -291,8 +294,8 @@ TEST(Planner, TwoSequentialSidesAimAtEachOther) {
         EXPECT_EQ(mine.start, other.start);
         EXPECT_EQ(mine.target, (net::Endpoint{.address = kCallee, .port = 0})) << "it comes with the samples";
         EXPECT_TRUE(mine.sample && other.sample);
-        EXPECT_EQ(mine.sockets, 73) << "4 · √150 + 25";
-        EXPECT_EQ(other.sockets, 37) << "4 · √10 + 25";
+        EXPECT_EQ(mine.sockets, 128) << "4 · √150 + 180 + 25, cut down";
+        EXPECT_EQ(other.sockets, 49) << "4 · √10 + 12 + 25";
     }
 }
 
