@@ -14,7 +14,8 @@ std::int64_t times_before(Duration end, Duration interval) {
 }  // namespace
 
 Duration open_repeat(const PunchStep& step) {
-    return step.target.port == 0 ? kAimedRepeat : kOpenRepeat;
+    // With a low TTL first it is the other side that comes; until then we must not be heard.
+    return step.target.port == 0 && step.first_ttl == 0 ? kAimedRepeat : kOpenRepeat;
 }
 
 std::uint32_t probes_by(const PunchStep& step, Duration elapsed) {
