@@ -366,7 +366,8 @@ class Planner {
                 aim.model[side] = model(side);
                 open.sockets = aim.model[side].sockets;
                 open.sample = true;
-                open.first_ttl = 0;
+                // A burst that fills a block takes so long that its end is heard where the other side has just begun.
+                open.first_ttl = fills ? open.first_ttl : 0;
                 open.target.port = 0;
                 result_.sides[side].steps.push_back(std::move(open));
             }
