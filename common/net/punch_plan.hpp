@@ -79,6 +79,9 @@ struct PunchPlan {
     /// For people: "same NAT", "one side is public", "two NATs", "UDP is blocked at one side".
     std::string topology;
     std::vector<PunchStep> steps;
+    /// What the server takes this side's network for, and the other side's: for people, too.
+    NatClass ours = NatClass::unknown;
+    NatClass theirs = NatClass::unknown;
 
     friend bool operator==(const PunchPlan&, const PunchPlan&) = default;
 };

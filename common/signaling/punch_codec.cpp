@@ -102,6 +102,12 @@ Status get(const Numbers& from, std::vector<std::uint16_t>& to) {
     return {};
 }
 
+/// A class that is not known here is none.
+net::NatClass to_class(int number) {
+    return number >= 0 && number <= static_cast<int>(net::NatClass::blocked) ? static_cast<net::NatClass>(number)
+                                                                             : net::NatClass::unknown;
+}
+
 bool is_strategy(int number) {
     return number >= static_cast<int>(net::Strategy::host) && number <= static_cast<int>(net::Strategy::birthday);
 }
@@ -159,6 +165,8 @@ void put_go(const Go& from, pb::Go& to) {
     to.set_call(from.call.value);
     to.set_delay_us(from.delay_us);
     to.set_topology(from.plan.topology);
+    to.set_own_class(static_cast<pb::NatClass>(from.plan.ours));
+    to.set_other_class(static_cast<pb::NatClass>(from.plan.theirs));
     for (const auto& step : from.plan.steps) {
         put(step, *to.add_steps());
     }
@@ -201,6 +209,8 @@ Result<Go> to_go(const pb::Go& from) {
         }
         value.plan.steps.push_back(*std::move(step));
     }
+    value.plan.ours = to_class(from.own_class());
+    value.plan.theirs = to_class(from.other_class());
     return value;
 }
 

@@ -1,5 +1,6 @@
 // Session's part that carries out the server's plan: what is used of it, the sockets and probes that it wants, and what
 // became of it.
+#include "peer/session/errors.hpp"
 #include "peer/session/session.hpp"
 
 #include <algorithm>
@@ -12,13 +13,18 @@ namespace {
 /// Where nobody has measured it: enough for one NAT of our own, and too little to reach the other side's even if there
 /// is nothing but one router between. There it would do what it is to prevent.
 constexpr std::uint8_t kOpeningTtl = 2;
-/// Between the packets that only open our own NATs and the first check: so much later may the other side start before
-/// its NATs take our checks for those of a stranger.
+/// Between the packets that only open our own NATs and the first check that reaches the other side's: so much later may
+/// the other side start before its NATs take our checks for those of a stranger.
 constexpr Duration kOpeningGap = 10ms;
 /// For the check on what the last step has found.
 constexpr Duration kLastCheck = 2s;
 /// Bounds the queue of whoever does not poll; a plan's probes are fewer.
 constexpr std::size_t kMaxWaitingProbes = 2 * net::kMaxScanProbes;
+
+/// Whoever comes too early is let in at one side, and found by that side's answers at the other.
+bool one_side_open(const net::PunchPlan& plan) {
+    return std::ranges::any_of(plan.steps, [](const auto& step) { return step.strategy == net::Strategy::reverse; });
+}
 
 bool is_public(const net::Endpoint& endpoint) {
     const auto& address = endpoint.address;
@@ -31,14 +37,26 @@ void Session::handle_go(const signaling::Go& go, TimePoint now) {
     if (state_ != State::waiting_go || go_at_) {
         return;
     }
-    auto used = go.plan;
-    std::erase_if(used.steps, [&](const net::PunchStep& step) { return !allowed(step.strategy); });
+    net::PunchPlan used{.topology = go.plan.topology, .steps = {}};
+    net::PunchPlan off;
+    for (const auto& step : go.plan.steps) {
+        (allowed(step.strategy) ? used : off).steps.push_back(step);
+    }
+    handle_own_class(go.plan.ours);
+    facts_.theirs = go.plan.theirs;
+    facts_.switched_off = net::strategy_names(off);
+    std::erase(facts_.switched_off, net::name(net::Strategy::host));  // two networks do not need it
     events_.emplace_back(Planned{.topology = used.topology, .steps = net::strategy_names(used)});
     went_at_ = now + std::chrono::microseconds{go.delay_us};
-    go_at_ = *went_at_ + (behind_nats() ? kOpeningGap : Duration{0});
+    const auto gap = behind_nats() && !one_side_open(used) ? opening_gap() : Duration{0};
+    go_at_ = *went_at_ + gap + config_.head_start;
     answer_deadline_.reset();
     open_own_nats();
     start_puncher(go.plan, now);
+}
+
+void Session::handle_own_class(net::NatClass ours) {
+    facts_.ours = ours == net::NatClass::unknown ? facts_.ours : ours;
 }
 
 bool Session::allowed(net::Strategy strategy) const {
@@ -64,7 +82,7 @@ void Session::start_puncher(net::PunchPlan plan, TimePoint now) {
         return;
     }
     agent_->keep_until(*last + kLastCheck);
-    puncher_.emplace(punch::Config{.stun = config_.stun, .main = *base}, rng_);
+    puncher_.emplace(punch::Config{.stun = config_.stun, .main = *base, .budget = config_.probe_budget}, rng_);
     puncher_->start(std::move(plan), *went_at_);
     for (const auto& remote : remote_reflexives_) {
         puncher_->handle_candidate(remote);
@@ -93,6 +111,22 @@ bool Session::behind_nats() const {
     const bool reflexive = std::ranges::any_of(
         locals_, [](const auto& candidate) { return candidate.type == net::CandidateType::server_reflexive; });
     return reflexive && !remote_reflexives_.empty();
+}
+
+/// Until the first check: one between host candidates goes before those that the gap is for.
+Duration Session::opening_gap() const {
+    static_assert(kCheckPacing <= kOpeningGap);
+    return hosts_go_first() ? kOpeningGap - kCheckPacing : kOpeningGap;
+}
+
+/// Two host candidates may meet, so that their check is the first one: of all pairs they have the highest priority
+/// (RFC 8445 §6.1.2.3).
+bool Session::hosts_go_first() const {
+    return std::ranges::any_of(locals_, [&](const auto& local) {
+        return local.type == net::CandidateType::host && std::ranges::any_of(remote_hosts_, [&](const auto& remote) {
+                   return remote.address.family() == local.endpoint.address.family();
+               });
+    });
 }
 
 // As strategy_of, but before anything was answered: what a NAT does to our own end is known from our candidates.
@@ -208,6 +242,23 @@ void Session::tell_outcome(std::optional<net::Strategy> strategy, TimePoint now)
         .strategy = strategy,
         .elapsed_ms =
             static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(elapsed).count())});
+}
+
+bool Session::behind_one_nat() const {
+    return std::ranges::any_of(locals_, [&](const auto& local) {
+        return local.type == net::CandidateType::server_reflexive &&
+               std::ranges::find(remote_reflexives_, local.endpoint.address, &net::Endpoint::address) !=
+                   remote_reflexives_.end();
+    });
+}
+
+Error Session::no_path(const ice::Failed& failed) const {
+    auto facts = facts_;
+    facts.same_nat = behind_one_nat();
+    facts.remote_candidates = failed.remote_candidates;
+    facts.pairs = failed.pairs;
+    facts.heard_anything = failed.heard_anything;
+    return {.code = make_error_code(Errc::no_path), .detail = why_no_path(facts)};
 }
 
 // The names of the command line's contract.

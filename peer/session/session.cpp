@@ -5,18 +5,12 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-
 namespace pinhole::session {
 
 namespace {
 
 /// proto/README.md §3: the CLOSE code of a conversation that is broken off on purpose.
 constexpr auto kCancelled = transport::CloseReason::application;
-
-/// Ta between checks. RFC 8445 §14.2 recommends 50 ms and allows 5: a session has few pairs of 100-byte checks, and the
-/// pair that works is rarely the first, so that every wait shows in the time to connect.
-constexpr Duration kCheckPacing = 10ms;
 
 std::optional<net::Strategy> strategy_named(std::string_view text) {
     using enum net::Strategy;
@@ -403,22 +397,6 @@ void Session::drain_transport() {
     }
 }
 
-Error Session::no_path(const ice::Failed& failed) const {
-    std::string why;
-    if (failed.remote_candidates == 0) {
-        why = "the other side offered no address";
-    } else if (failed.heard_anything) {
-        why = fmt::format("its packets arrive here, but none of ours are answered ({} address pairs tried)",
-                          failed.pairs);
-    } else {
-        why = fmt::format(
-            "none of {} address pairs let a packet through: a firewall blocks UDP, or both NATs choose a new port for "
-            "each destination",
-            failed.pairs);
-    }
-    return {.code = make_error_code(Errc::no_path), .detail = why};
-}
-
 std::optional<transport::TransmitBatch> Session::poll_packets(ByteSpan buffer, TimePoint now) {
     return transport_ && path_ ? transport_->poll_transmit(buffer, now) : std::nullopt;
 }
@@ -461,6 +439,7 @@ void Session::close(Goodbye goodbye, TimePoint now) {
         transport_->close(goodbye == Goodbye::done ? transport::CloseReason::done : kCancelled, {}, now);
         return;
     }
+    tell_outcome(std::nullopt, now);
     signaling_.emplace_back(signaling::End{.call = call_, .reason = signaling::EndReason::hangup});
     end({});
 }

@@ -10,6 +10,7 @@
 #include "peer/ice/agent.hpp"
 #include "peer/punch/puncher.hpp"
 #include "peer/session/handshake.hpp"
+#include "peer/session/no_path.hpp"
 #include "peer/transport/connection.hpp"
 
 #include <deque>
@@ -19,6 +20,10 @@
 #include <variant>
 
 namespace pinhole::session {
+
+/// Ta between checks. RFC 8445 §14.2 recommends 50 ms and allows 5: a session has few pairs of 100-byte checks, and the
+/// pair that works is rarely the first, so that every wait shows in the time to connect.
+inline constexpr Duration kCheckPacing = 5ms;
 
 struct SessionConfig {
     const crypto::Identity* identity = nullptr;  ///< outlives the session
@@ -33,6 +38,10 @@ struct SessionConfig {
     std::optional<std::uint8_t> opening_ttl{};
     /// Strategies that must not be used.
     std::vector<net::Strategy> without{};
+    /// Shared by all sessions of a node, and outlives them; null: each is bounded by its own plan only.
+    punch::ProbeBudget* probe_budget = nullptr;
+    /// Our checks begin so much later than the other side's.
+    Duration head_start{};
 };
 
 /// A call that was read and is this peer's to take or to refuse.
@@ -101,6 +110,8 @@ class Session {
     void call(WallTime wall, TimePoint now);
     void answer(IncomingCall incoming, TimePoint now);
 
+    /// What our network was measured to be, for the sentence that says why there is no path: newer than the plan's.
+    void handle_own_class(net::NatClass ours);
     void add_local_candidate(const net::Candidate& candidate, TimePoint now);
     void end_of_local_candidates();
 
@@ -147,6 +158,9 @@ class Session {
 
     [[nodiscard]] bool connected() const { return connected_; }
 
+    /// A check has succeeded, though the other side may not have been heard over it yet.
+    [[nodiscard]] bool has_path() const { return path_.has_value(); }
+
   private:
     enum class State : std::uint8_t { calling, waiting_go, checking, closing, over };
 
@@ -167,6 +181,8 @@ class Session {
     void start_puncher(net::PunchPlan plan, TimePoint now);
     [[nodiscard]] bool allowed(net::Strategy strategy) const;
     [[nodiscard]] bool behind_nats() const;
+    [[nodiscard]] Duration opening_gap() const;
+    [[nodiscard]] bool hosts_go_first() const;
     /// A path of a strategy that must not be used carries no check, neither way.
     [[nodiscard]] bool usable(const net::PathAddresses& path) const;
     /// Opens our own NATs for the other side's reflexive endpoints without reaching the NATs there.
@@ -176,6 +192,7 @@ class Session {
     [[nodiscard]] std::string strategy_of(const ice::PairInfo& pair) const;
     [[nodiscard]] std::optional<net::Endpoint> main_base() const;
     [[nodiscard]] Error no_path(const ice::Failed& failed) const;
+    [[nodiscard]] bool behind_one_nat() const;
     [[nodiscard]] std::vector<net::Candidate> offered_candidates();
 
     SessionConfig config_;
@@ -193,6 +210,7 @@ class Session {
     std::optional<TimePoint> go_at_;    ///< when checks start
     std::optional<TimePoint> went_at_;  ///< the instant that both sides start from; until the outcome was told
     std::optional<punch::Puncher> puncher_;
+    NoPathFacts facts_;
     std::vector<net::Endpoint> remote_reflexives_;
     std::vector<net::Endpoint> remote_hosts_;
     std::deque<SocketRequest> socket_requests_;

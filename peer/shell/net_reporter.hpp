@@ -63,6 +63,9 @@ class NetReporter : public std::enable_shared_from_this<NetReporter> {
     /// The server has been told where we stand, at least in part.
     [[nodiscard]] bool told() const { return sent_.has_value(); }
 
+    /// It has not, but will be as soon as a measurement knows something.
+    [[nodiscard]] bool about_to_tell() const { return !told() && driver_ != nullptr; }
+
     /// The smallest TTL that opens our own NATs, if it was measured here.
     [[nodiscard]] std::optional<std::uint8_t> opening_ttl() const;
 

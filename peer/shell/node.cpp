@@ -3,18 +3,11 @@
 #include "common/base/log.hpp"
 #include "common/io/clock.hpp"
 #include "common/io/interfaces.hpp"
-#include "common/io/network_watch.hpp"
-#include "peer/shell/gathering.hpp"
-#include "peer/shell/net_reporter.hpp"
-#include "peer/shell/server_connection.hpp"
-#include "peer/shell/socket_set.hpp"
+#include "peer/session/errors.hpp"
+#include "peer/shell/node_impl.hpp"
 
 #include <algorithm>
-#include <map>
-#include <set>
-#include <vector>
-
-#include <boost/asio/steady_timer.hpp>
+#include <utility>
 
 namespace pinhole::shell {
 
@@ -22,15 +15,9 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// Sessions at once, incoming ones included.
-constexpr std::size_t kMaxSessions = 64;
 /// Sockets of one session: what a plan may ask for, and two that sample.
 constexpr std::size_t kMaxSocketsOfSession = net::kMaxPunchSockets + 2;
-/// One full UDP GSO send.
-constexpr std::size_t kSendBuffer = 64 * 1024;
 constexpr std::size_t kConnectionIdOffset = 1;
-
-using SocketPlace = std::pair<net::Family, std::uint16_t>;
 
 SocketPlace place_of(const net::Endpoint& local) {
     return {local.address.family(), local.port};
@@ -42,79 +29,6 @@ std::uint64_t connection_id_of(ByteView packet) {
 }
 
 }  // namespace
-
-class Node::Impl : public std::enable_shared_from_this<Impl> {
-  public:
-    Impl(asio::io_context& io, NodeConfig config, NodeHandler& handler)
-        : io_(io),
-          config_(std::move(config)),
-          handler_(handler),
-          timer_(io),
-          sockets_(std::make_shared<SocketSet>(io.get_executor())),
-          gathering_(rng_, *sockets_, config_.bind),
-          send_buffer_(kSendBuffer) {}
-
-    Status start();
-    SessionId call(const crypto::PeerId& peer, std::uint8_t services);
-    void close(SessionId id, session::Goodbye goodbye);
-    void stop();
-    void kick(SessionId id);
-
-    [[nodiscard]] session::Session* find(SessionId id) {
-        const auto found = sessions_.find(id);
-        return found == sessions_.end() ? nullptr : found->second.get();
-    }
-
-    [[nodiscard]] bool online() const { return server_ && server_->online(); }
-
-  private:
-    void handle_datagram(const net::Received& datagram);
-    void start_reporter();
-    void handle_resolved(const std::vector<net::Endpoint>& endpoints);
-    void handle_reported(const net::NetReport& report);
-    void redial(SessionId id);
-    void handle_network_changed();
-    void handle_server_event(const session::SignalingClient::Event& event);
-    void handle_message(const signaling::ToPeer& message);
-    void handle_incoming(const signaling::Incoming& incoming);
-    void drain_gathering();
-    SessionId add(std::unique_ptr<session::Session> session);
-    void drain(SessionId id);
-    void serve_socket_requests(SessionId id, session::Session& session);
-    void close_sockets(SessionId id);
-    void send_packets(session::Session& session);
-    void send_stun(const net::Transmit& transmit, session::Session& session);
-    void send(const net::PathAddresses& path, ByteView payload, std::size_t segment, net::Ecn ecn,
-              session::Session* session);
-    void pump();
-    void rearm();
-    void handle_timer();
-    [[nodiscard]] session::SessionConfig session_config(const crypto::PeerId& remote, std::uint8_t services) const;
-
-    asio::io_context& io_;
-    NodeConfig config_;
-    NodeHandler& handler_;
-    crypto::SystemRng rng_;
-    asio::steady_timer timer_;
-    std::optional<TimePoint> armed_;
-    std::optional<net::Endpoint> stun_;  ///< the server's, IPv4
-    std::shared_ptr<ServerConnection> server_;
-    std::shared_ptr<NetReporter> reporter_;
-    std::optional<io::NetworkWatch> watch_;
-    std::shared_ptr<SocketSet> sockets_;
-    Gathering gathering_;
-    session::ReplayGuard replay_guard_;
-    std::map<SessionId, std::unique_ptr<session::Session>> sessions_;
-    std::map<std::uint64_t, SessionId> by_connection_;
-    std::map<SocketPlace, SessionId> socket_owners_;  ///< of sockets that sessions asked for
-    std::map<SessionId, std::set<SocketPlace>> sockets_of_;
-    std::set<SessionId> dirty_;
-    std::set<SessionId> blind_;  ///< calls that went out before the server knew of our NAT
-    std::uint64_t next_session_ = 1;
-    bool pumping_ = false;
-    bool stopped_ = false;
-    Bytes send_buffer_;
-};
 
 Status Node::Impl::start() {
     if (auto status = sockets_->open(config_.bind); !status) {
@@ -161,45 +75,13 @@ void Node::Impl::start_reporter() {
                                .reported = [this](const auto& report) { handle_reported(report); }});
 }
 
-// What the server planned for a call that it was asked for before it knew that our NAT is a difficult one is of no use.
-void Node::Impl::handle_reported(const net::NetReport& report) {
-    using enum net::NatClass;
-    const auto nat = net::classify(report);
-    if (nat == unknown) {
-        return;
-    }
-    const bool difficult = nat == hard_sequential || nat == hard_block || nat == hard_random;
-    for (const auto id : std::exchange(blind_, {})) {
-        const auto* session = find(id);
-        if (difficult && session != nullptr && !session->connected() && !session->closing()) {
-            redial(id);
-        }
-    }
-}
-
-void Node::Impl::redial(SessionId id) {
-    auto& place = sessions_.at(id);
-    log::debug("calling again: now the server can plan for our NAT");
-    const auto remote = place->remote();
-    server_->send(signaling::End{.call = place->call_id(), .reason = signaling::EndReason::hangup});
-    close_sockets(id);
-    by_connection_.erase(place->connection_id());
-    place = std::make_unique<session::Session>(session_config(remote, place->services()), signaling::CallId{rng_.u64()},
-                                               gathering_.candidates(), rng_);
-    by_connection_.emplace(place->connection_id(), id);
-    place->call(wall_now(), io::now());
-    if (!gathering_.under_way()) {
-        place->end_of_local_candidates();
-    }
-    kick(id);
-}
-
 void Node::Impl::handle_network_changed() {
     const auto now = io::now();
     gathering_.handle_network_changed(now);
     drain_gathering();
     reporter_->handle_network_changed();
     server_->handle_network_changed(io::local_addresses(/*include_loopback=*/true), now);
+    handler_.on_network_changed();
 }
 
 void Node::Impl::handle_resolved(const std::vector<net::Endpoint>& endpoints) {
@@ -227,6 +109,9 @@ void Node::Impl::drain_gathering() {
         }
         if (found == nullptr) {
             reporter_->handle_reflexive(gathering_.reflexive());
+            for (const auto id : std::exchange(unplaced_, {})) {
+                place(id);
+            }
         }
     }
     pump();
@@ -267,110 +152,12 @@ void Node::Impl::handle_server_event(const session::SignalingClient::Event& even
         handler_.on_online(*online, gathering_.reflexive());
     } else if (const auto* lost = std::get_if<session::SignalingClient::Lost>(&event)) {
         reporter_->handle_offline();
+        held_.clear();
         handler_.on_server_lost(lost->error, lost->was_online);
     } else if (const auto* message = std::get_if<signaling::ToPeer>(&event)) {
         handle_message(*message);
     }
     pump();
-}
-
-void Node::Impl::handle_message(const signaling::ToPeer& message) {
-    if (const auto* incoming = std::get_if<signaling::Incoming>(&message)) {
-        handle_incoming(*incoming);
-        return;
-    }
-    const auto call = signaling::call_of(message);
-    for (const auto& [id, session] : sessions_) {
-        if (call && session->call_id() == *call) {
-            session->handle_signaling(message, wall_now(), io::now());
-            dirty_.insert(id);
-        }
-    }
-}
-
-void Node::Impl::handle_incoming(const signaling::Incoming& incoming) {
-    using enum signaling::EndReason;
-    if (sessions_.size() >= kMaxSessions) {
-        server_->send(signaling::End{.call = incoming.call, .reason = limit});
-        return;
-    }
-    auto read = session::read_call(incoming, *config_.identity, rng_);
-    if (!read) {
-        log::info("dropped an incoming call: {}", read.error().error.message());
-        server_->send(read.error().end);
-        return;
-    }
-    const auto from = read->offer.from;
-    switch (handler_.on_call(from, static_cast<std::uint8_t>(read->offer.services & config_.services))) {
-        case CallDecision::take:
-            break;
-        case CallDecision::refuse:
-            server_->send(signaling::End{.call = incoming.call, .reason = refused});
-            return;
-        case CallDecision::not_here:
-            server_->send(signaling::End{.call = incoming.call, .reason = unwanted});
-            return;
-        case CallDecision::ignore:
-            return;
-    }
-    if (const auto fresh = session::check_age(incoming, *read, replay_guard_, wall_now()); !fresh) {
-        server_->send(fresh.error().end);
-        return;
-    }
-    auto session = std::make_unique<session::Session>(session_config(from, config_.services), incoming.call,
-                                                      gathering_.candidates(), rng_);
-    auto& answering = *session;
-    const auto id = add(std::move(session));
-    handler_.on_answering(id, from);
-    answering.answer(*std::move(read), io::now());
-    pump();
-}
-
-session::SessionConfig Node::Impl::session_config(const crypto::PeerId& remote, std::uint8_t services) const {
-    session::SessionConfig config;
-    config.identity = config_.identity;
-    config.remote = remote;
-    config.services = services;
-    config.path_patience = config_.path_patience;
-    config.without = config_.without;
-    config.stun = stun_;
-    if (reporter_) {
-        config.opening_ttl = reporter_->opening_ttl();
-    }
-    return config;
-}
-
-SessionId Node::Impl::call(const crypto::PeerId& peer, std::uint8_t services) {
-    auto session = std::make_unique<session::Session>(session_config(peer, services), signaling::CallId{rng_.u64()},
-                                                      gathering_.candidates(), rng_);
-    auto& calling = *session;
-    const auto id = add(std::move(session));
-    calling.call(wall_now(), io::now());
-    if (!reporter_->told()) {
-        blind_.insert(id);
-    }
-    kick(id);
-    return id;
-}
-
-SessionId Node::Impl::add(std::unique_ptr<session::Session> session) {
-    const SessionId id{next_session_++};
-    by_connection_.emplace(session->connection_id(), id);
-    auto& added = *sessions_.emplace(id, std::move(session)).first->second;
-    gathering_.refresh(io::now());
-    drain_gathering();
-    if (!gathering_.under_way()) {
-        added.end_of_local_candidates();
-    }
-    dirty_.insert(id);
-    return id;
-}
-
-void Node::Impl::close(SessionId id, session::Goodbye goodbye) {
-    if (auto* session = find(id)) {
-        session->close(goodbye, io::now());
-        kick(id);
-    }
 }
 
 void Node::Impl::kick(SessionId id) {
@@ -424,10 +211,7 @@ void Node::Impl::drain(SessionId id) {
     }
     if (session->over()) {
         serve_socket_requests(id, *session);
-        close_sockets(id);
-        blind_.erase(id);
-        by_connection_.erase(session->connection_id());
-        sessions_.erase(id);
+        remove(id);
     }
 }
 
@@ -499,6 +283,7 @@ void Node::Impl::rearm() {
         return;
     }
     auto next = earliest(gathering_.next_timeout(), server_ ? server_->next_timeout() : std::nullopt);
+    next = earliest(next, earliest(held_.next_timeout(), awaited_.next_timeout()));
     for (const auto& [id, session] : sessions_) {
         next = earliest(next, session->next_timeout());
     }
@@ -524,6 +309,10 @@ void Node::Impl::handle_timer() {
     server_->handle_timeout(now);
     gathering_.handle_timeout(now);
     drain_gathering();
+    answer_held(/*all=*/false);
+    while (const auto id = awaited_.expire(now)) {
+        end_awaited(*id, {.code = session::make_error_code(session::Errc::peer_closed), .detail = {}});
+    }
     for (const auto& [id, session] : sessions_) {
         const auto due = session->next_timeout();
         if (due && *due <= now) {
@@ -557,8 +346,8 @@ Status Node::start() {
     return impl_->start();
 }
 
-SessionId Node::call(const crypto::PeerId& peer, std::uint8_t services) {
-    return impl_->call(peer, services);
+SessionId Node::call(const crypto::PeerId& peer, std::uint8_t services, CallOptions options) {
+    return impl_->call(peer, services, options);
 }
 
 transport::Connection* Node::transport(SessionId id) {

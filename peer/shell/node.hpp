@@ -32,6 +32,14 @@ struct NodeConfig {
     ReportCache* report_cache = nullptr;   ///< outlives the node; null: every node measures for itself
 };
 
+/// What is different when a call is placed again.
+struct CallOptions {
+    /// From a UDP port that was never used before.
+    bool fresh_port = false;
+    /// The other side begins.
+    bool other_side_first = false;
+};
+
 /// What the application does with a call.
 enum class CallDecision : std::uint8_t {
     take,      ///< answer it
@@ -51,6 +59,10 @@ class NodeHandler {
     virtual void on_online(const session::SignalingClient::Online& online, std::optional<net::Endpoint> reflexive) = 0;
     /// The server connection is gone; the node goes on trying unless the key was wrong.
     virtual void on_server_lost(const Error& error, bool was_online) = 0;
+
+    /// This machine's addresses or routes are others; the server connection follows by itself.
+    virtual void on_network_changed() {}
+
     virtual CallDecision on_call(const crypto::PeerId& from, std::uint8_t services) = 0;
     /// A call was taken: events of this session follow.
     virtual void on_answering(SessionId id, const crypto::PeerId& from) = 0;
@@ -68,7 +80,7 @@ class Node {
     /// Opens sockets and connects. The error is about local sockets; the server's state arrives by events.
     [[nodiscard]] Status start();
     /// Calls a peer for `services` (bits of session::Service); needs the server connection.
-    SessionId call(const crypto::PeerId& peer, std::uint8_t services);
+    SessionId call(const crypto::PeerId& peer, std::uint8_t services, CallOptions options = {});
     /// The session's transport, or null before keys are agreed and after its end.
     [[nodiscard]] transport::Connection* transport(SessionId id);
     [[nodiscard]] std::uint8_t services(SessionId id) const;

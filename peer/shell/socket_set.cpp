@@ -3,29 +3,65 @@
 #include "common/base/log.hpp"
 #include "common/io/tokens.hpp"
 
+#include <algorithm>
+#include <utility>
+
 namespace pinhole::shell {
 
 namespace asio = boost::asio;
 
 Status SocketSet::open(const std::optional<net::Address>& bind) {
     bind_ = bind;
+    auto opened = open_main();
+    if (!opened) {
+        return std::unexpected(opened.error());
+    }
+    sockets_ = *std::move(opened);
+    return {};
+}
+
+Result<std::map<net::Family, std::shared_ptr<io::UdpSocket>>> SocketSet::open_main() const {
     Error last;
+    std::map<net::Family, std::shared_ptr<io::UdpSocket>> sockets;
     for (const auto family : {net::Family::v4, net::Family::v6}) {
-        if (bind && bind->family() != family) {
+        if (bind_ && bind_->family() != family) {
             continue;
         }
-        const auto address = bind.value_or(net::Address::any(family));
-        auto socket = io::UdpSocket::open(executor_, {.address = address, .port = 0});
+        auto socket = io::UdpSocket::open(executor_, {.address = bind_.value_or(net::Address::any(family)), .port = 0});
         if (socket) {
-            sockets_.emplace(family, std::make_shared<io::UdpSocket>(*std::move(socket)));
+            sockets.emplace(family, std::make_shared<io::UdpSocket>(*std::move(socket)));
         } else {
             last = socket.error();
         }
     }
-    if (sockets_.empty()) {
+    if (sockets.empty()) {
         return std::unexpected(last);
     }
+    return sockets;
+}
+
+Status SocketSet::renew() {
+    auto opened = open_main();
+    if (!opened) {
+        return std::unexpected(opened.error());
+    }
+    for (auto& [family, socket] : std::exchange(sockets_, *std::move(opened))) {
+        retired_.push_back(std::move(socket));
+        if (retired_.size() > kMaxRetired) {
+            retired_.front()->close();
+            retired_.erase(retired_.begin());
+        }
+    }
+    for (const auto& [family, socket] : sockets_) {
+        io::spawn(executor_, "UDP receiver", receive_loop(socket));
+    }
     return {};
+}
+
+void SocketSet::close_retired() {
+    for (const auto& socket : std::exchange(retired_, {})) {
+        socket->close();
+    }
 }
 
 void SocketSet::start(Callbacks callbacks) {
@@ -44,6 +80,7 @@ void SocketSet::close() {
         socket->close();
     }
     extra_.clear();
+    close_retired();
 }
 
 Result<net::Endpoint> SocketSet::open_extra(net::Family family) {
@@ -94,8 +131,13 @@ io::UdpSocket* SocketSet::socket_for(const net::PathAddresses& path) const {
     if (main != sockets_.end() && (path.local.port == 0 || path.local.port == main->second->port())) {
         return main->second.get();
     }
-    const auto extra = extra_.find({family, path.local.port});
-    return extra == extra_.end() ? nullptr : extra->second.get();
+    if (const auto extra = extra_.find({family, path.local.port}); extra != extra_.end()) {
+        return extra->second.get();
+    }
+    const auto retired = std::ranges::find_if(retired_, [&](const auto& socket) {
+        return socket->local().address.family() == family && socket->port() == path.local.port;
+    });
+    return retired == retired_.end() ? nullptr : retired->get();
 }
 
 io::SendResult SocketSet::send(const net::PathAddresses& path, ByteView payload, std::size_t segment, net::Ecn ecn) {

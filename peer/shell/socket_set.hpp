@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -20,6 +21,8 @@ class SocketSet : public std::enable_shared_from_this<SocketSet> {
     /// Sockets besides the main ones, of all sessions: two that punch with as many as a plan may ask for, within the
     /// 1024 files that a process may have open on many systems.
     static constexpr std::size_t kMaxExtra = 2 * 258;
+
+    static constexpr std::size_t kMaxRetired = 4;
 
     struct Callbacks {
         std::function<void(const net::Received&)> datagram;
@@ -32,6 +35,9 @@ class SocketSet : public std::enable_shared_from_this<SocketSet> {
     [[nodiscard]] Status open(const std::optional<net::Address>& bind);
     /// Receives until close().
     void start(Callbacks callbacks);
+    /// New main sockets, of other ports. The ones before go on until close_retired(), but no more than kMaxRetired.
+    [[nodiscard]] Status renew();
+    void close_retired();
     /// No callback follows.
     void close();
 
@@ -50,12 +56,14 @@ class SocketSet : public std::enable_shared_from_this<SocketSet> {
     using Place = std::pair<net::Family, std::uint16_t>;
 
     boost::asio::awaitable<void> receive_loop(std::shared_ptr<io::UdpSocket> socket);
+    [[nodiscard]] Result<std::map<net::Family, std::shared_ptr<io::UdpSocket>>> open_main() const;
     [[nodiscard]] io::UdpSocket* socket_for(const net::PathAddresses& path) const;
 
     boost::asio::any_io_executor executor_;
     std::optional<net::Address> bind_;
     std::map<net::Family, std::shared_ptr<io::UdpSocket>> sockets_;
     std::map<Place, std::shared_ptr<io::UdpSocket>> extra_;
+    std::vector<std::shared_ptr<io::UdpSocket>> retired_;  ///< the oldest first
     Callbacks callbacks_;
     bool closed_ = false;
 };

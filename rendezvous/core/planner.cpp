@@ -171,8 +171,10 @@ class Planner {
 
     PunchPlanPair run() && {
         const auto words = topology(views_[0], views_[1]);
-        for (auto& side : result_.sides) {
-            side.topology = words;
+        for (const std::size_t side : {0U, 1U}) {
+            result_.sides[side].topology = words;
+            result_.sides[side].ours = result_.classes[side];
+            result_.sides[side].theirs = result_.classes[1 - side];
         }
         const bool blocked = views_[0].nat_class == NatClass::blocked || views_[1].nat_class == NatClass::blocked;
         std::vector<Strategy> checks{Strategy::host};

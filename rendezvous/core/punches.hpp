@@ -53,6 +53,8 @@ class Punches {
 
     [[nodiscard]] PunchHistory& history() { return history_; }
 
+    [[nodiscard]] const ScanGuard& guard() const { return guard_; }
+
   private:
     using PlanKey = StrongId<struct PlanKeyTag>;
 
@@ -93,7 +95,7 @@ class Punches {
     void answer_count(Plan& plan, Link& link, const signaling::PunchSamples& samples);
     void answer_aim(Plan& plan, Link& link, TimePoint now);
     void scan(const Side& to, std::size_t step, std::vector<net::PortRange> ranges);
-    void record(Plan& plan, const std::optional<net::Strategy>& worked);
+    void record(Plan& plan, const std::optional<net::Strategy>& worked, Duration elapsed);
     void forget(Iterator plan);
 
     Config config_;

@@ -159,7 +159,9 @@ class Harness {
         } else if (what > 150) {
             puncher_.start(script_.plan(), now_);  // one puncher, one plan
         } else if (what > 100) {
-            puncher_.handle_socket(SocketToken{script_.word()}, kMain, now_);
+            // A token that was settled before, or that there never was.
+            puncher_.handle_socket(settled_.empty() ? SocketToken{} : settled_[script_.word() % settled_.size()], kMain,
+                                   now_);
         } else {
             now_ += milliseconds{script_.word()};  // the timers are late
             puncher_.handle_timeout(now_);
@@ -200,6 +202,7 @@ class Harness {
         const auto at = waiting_.begin() + static_cast<std::ptrdiff_t>(which);
         const auto asked = *at;
         waiting_.erase(at);
+        settled_.push_back(asked.token);
         if (works) {
             const net::Endpoint place{.address = asked.family == net::Family::v4 ? kMain.address : kTargets.at(2),
                                       .port = next_port_++};
@@ -287,6 +290,7 @@ class Harness {
     punch::ProbeBudget budget_;
     punch::Puncher puncher_;
     std::deque<punch::OpenSocket> waiting_;
+    std::vector<SocketToken> settled_;
     std::set<net::Endpoint> open_;
     std::vector<Asked> asked_;
     std::uint16_t next_port_ = 1;

@@ -156,6 +156,9 @@ TEST(Planner, EveryPairOfClassesHasItsStrategies) {
             EXPECT_EQ(side.topology, row.topology);
             expect_bounded(side);
         }
+        EXPECT_EQ(planned.sides[0].ours, planned.classes[0]);
+        EXPECT_EQ(planned.sides[0].theirs, planned.classes[1]);
+        EXPECT_EQ(planned.sides[1].theirs, planned.classes[0]);
     }
 }
 

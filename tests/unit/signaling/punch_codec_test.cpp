@@ -59,7 +59,10 @@ PunchStep scan_step() {
 Go go_message() {
     return {.call = {7},
             .delay_us = 20'000,
-            .plan = {.topology = "two NATs", .steps = {{.strategy = Strategy::udp}, open_step(), scan_step()}}};
+            .plan = {.topology = "two NATs",
+                     .steps = {{.strategy = Strategy::udp}, open_step(), scan_step()},
+                     .ours = net::NatClass::easy,
+                     .theirs = net::NatClass::blocked}};
 }
 
 std::error_code refusal_of_step(PunchStep step, const std::function<void(PunchStep&)>& change) {
