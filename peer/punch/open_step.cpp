@@ -47,6 +47,7 @@ void OpenStep::aim(std::uint16_t port, Outbox& out, TimePoint now) {
         add_burst(out, now);
     } else {
         repeat(now);
+        ttl_ = plan_.first_ttl;
     }
     send_queued(out, now);
 }
@@ -272,6 +273,11 @@ std::optional<TimePoint> OpenStep::next_timeout() const {
         }
     }
     return next;
+}
+
+std::optional<net::Endpoint> OpenStep::first_socket() const {
+    const auto first = std::ranges::find(sockets_, Role::punch, &Socket::role);
+    return first == sockets_.end() || first->state != State::open ? std::nullopt : std::optional{first->local};
 }
 
 bool OpenStep::owns(const net::Endpoint& local) const {

@@ -170,6 +170,9 @@ void Punches::handle_samples(ConnectionId from, const signaling::PunchSamples& s
         }
         if (known.kind == PunchLink::Kind::bracket && known.opener == found->who && known.open_step == samples.step) {
             answer_bracket(plan, link, samples);
+        } else if (known.kind == PunchLink::Kind::count && known.opener == found->who &&
+                   known.open_step == samples.step) {
+            answer_count(plan, link, samples);
         } else if (known.kind == PunchLink::Kind::aim &&
                    (found->who == 0 ? known.open_step : known.scan_step) == samples.step) {
             link.samples[found->who] = Samples{.before = samples.before, .received = now};
@@ -184,6 +187,14 @@ void Punches::answer_bracket(Plan& plan, Link& link, const signaling::PunchSampl
     if (!ranges.empty()) {
         link.answered = true;
         scan(plan.sides[1 - known.opener], known.scan_step, std::move(ranges));
+    }
+}
+
+void Punches::answer_count(Plan& plan, Link& link, const signaling::PunchSamples& samples) {
+    const auto& known = link.link;
+    if (const auto port = aim(samples.before, known.model[known.opener], {})) {
+        link.answered = true;
+        scan(plan.sides[1 - known.opener], known.scan_step, {{.first = *port, .last = *port}});
     }
 }
 

@@ -147,6 +147,22 @@ TEST(Punches, TwoSequentialSidesAreToldWhereTheOtherWillBe) {
     EXPECT_EQ(pair.alice.one<PunchScan>().step, step);
 }
 
+TEST(Punches, TheOtherSideIsToldThePortThatWasCountedOut) {
+    World world;
+    const auto counted =
+        report(*net::Address::parse(kAlice), NatBehavior::address_dependent, PortAllocation::sequential);
+    Pair pair{world, counted, hard(kBob, PortAllocation::random)};
+    pair.alice.send(PunchSamples{.call = pair.alice_go.call,
+                                 .step = first_open(pair.alice_go),
+                                 .external = *net::Address::parse(kAlice),
+                                 .before = {20'000},
+                                 .after = {20'002}});
+    world.pump();
+    EXPECT_THAT(pair.bob.one<PunchScan>().ranges, ElementsAre(net::PortRange{.first = 20'001, .last = 20'001}));
+    EXPECT_EQ(pair.bob.one<PunchScan>().step, first_open(pair.bob_go));
+    EXPECT_THAT(pair.alice.all<PunchScan>(), IsEmpty());
+}
+
 TEST(Punches, APeersWordAboutItsAddressIsNotTaken) {
     World world;
     auto lie = hard("192.0.2.66", PortAllocation::random);
