@@ -20,8 +20,9 @@ using net::Strategy;
 constexpr Duration kHeadStart = 300ms;
 constexpr Duration kMaxHeadStart = 1s;
 constexpr Duration kCheckBudget = 5s;
-/// TTL that passes most homes' routers and does not reach the other side's.
-constexpr std::uint8_t kUsualOpeningTtl = 3;
+/// Of the probes, which try every TTL from 2 on: passes the routers of most homes and providers, and rarely reaches the
+/// other side's.
+constexpr std::uint8_t kUsualOpeningTtl = 4;
 constexpr std::uint8_t kLargestOpeningTtl = 16;
 
 // Bracket: the burst of the hard side lies between two samples, so any of its ports will do.
