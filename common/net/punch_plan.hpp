@@ -20,7 +20,7 @@ enum class PunchAct : std::uint8_t {
     /// ICE checks between the candidates of both sides; needs nothing further.
     check = 1,
     /// Opens `sockets` fresh sockets and sends a probe from each to `target`, so that each has a mapping that lets
-    /// `target` in; repeats every kOpenRepeat until the budget is over.
+    /// `target` in; repeats every open_repeat until the budget is over.
     open,
     /// Sends a probe from the main socket to `target`'s address at ports of `ranges`, one each kScanInterval.
     scan,
@@ -29,9 +29,13 @@ enum class PunchAct : std::uint8_t {
 /// Bounds of what one side may be asked to do: whatever a server says, a peer does no more (connectivity research
 /// §4.1).
 inline constexpr std::uint16_t kMaxPunchSockets = 256;
+/// Of all steps of a plan together.
 inline constexpr std::uint16_t kMaxScanProbes = 2048;
 inline constexpr Duration kScanInterval = 1ms;
 inline constexpr Duration kOpenRepeat = 5s;
+/// Of sockets that all aim at one predicted port, as those of the other side do: exactly one pair of them can meet, and
+/// a packet of it may be lost.
+inline constexpr Duration kAimedRepeat = 300ms;
 inline constexpr std::size_t kMaxPunchSteps = 16;
 inline constexpr std::size_t kMaxScanRanges = 8;
 inline constexpr Duration kMaxPunchStart = 10s;
@@ -81,6 +85,19 @@ struct PunchPlan {
 
     friend bool operator==(const PunchPlan&, const PunchPlan&) = default;
 };
+
+/// Of open: between two bursts of its sockets.
+[[nodiscard]] Duration open_repeat(const PunchStep& step);
+/// Probes that the step may have sent at most when `elapsed` of its plan has passed.
+[[nodiscard]] std::uint32_t probes_by(const PunchStep& step, Duration elapsed);
+/// Probes of the step at most.
+[[nodiscard]] std::uint32_t max_probes(const PunchStep& step);
+/// Probes of all steps at most.
+[[nodiscard]] std::uint32_t max_probes(const PunchPlan& plan);
+
+/// An address that probes may be sent to: one machine's in the public network. IPv6 that carries an IPv4 address
+/// (mapped, compatible, 6to4, NAT64) is none, because it may spell any of the others.
+[[nodiscard]] bool is_scannable(const Address& address);
 
 [[nodiscard]] const char* name(Strategy strategy);
 /// The names of its strategies, each once, in order.

@@ -80,9 +80,10 @@ void Agent::Impl::check(const net::PathAddresses& path, TimePoint now) {
         !checklist_.add_base(path.local)) {
         return;
     }
-    const auto ours = checklist_.canonical(path);
+    const auto seen = checklist_.canonical(path);
+    const auto ours = seen ? std::optional{splits_.pair_of(*seen)} : std::nullopt;
     const auto priority = net::candidate_priority(net::CandidateType::peer_reflexive, 0);
-    auto* pair = ours && checklist_.learn_remote(path.remote, priority) ? checklist_.find_or_add(*ours) : nullptr;
+    auto* pair = ours && checklist_.learn_remote(ours->remote, priority) ? checklist_.find_or_add(*ours) : nullptr;
     if (pair != nullptr && !pair->valid() && pair->state != PairState::in_progress) {
         checklist_.trigger(*pair);
         new_pairs(now);
@@ -134,6 +135,7 @@ void Agent::Impl::advance(TimePoint now) {
         return;
     }
     expire_transactions(now);
+    adopt_split(now);
     tend_consent(now);
     finish_checks(now);
     consider_nomination(now);
@@ -152,7 +154,8 @@ void Agent::Impl::fail_if_hopeless(TimePoint now) {
     }
     // RFC 8445 §8.2: Failed at once when nothing is left to try and nothing more is to come. Without any pair the other
     // side's checks may still reveal one, so then the patience is waited out (RFC 8863 §4).
-    if (give_up_at_ && remote_complete_ && !checklist_.has_triggered() && checklist_.all_failed()) {
+    const bool nothing_left = !checklist_.has_triggered() && !splits_.next_timeout() && checklist_.all_failed();
+    if (give_up_at_ && remote_complete_ && nothing_left) {
         give_up();
     }
 }
@@ -187,6 +190,7 @@ std::optional<TimePoint> Agent::Impl::next_timeout() const {
     next = earliest(next, consent_.next_timeout());
     next = earliest(next, nomination_due());
     next = earliest(next, transactions_.next_expiry());
+    next = earliest(next, splits_.next_timeout());
     if (remote_ && (checklist_.has_triggered() || checklist_.has_ordinary())) {
         next = earliest(next, next_slot_);
     }
@@ -241,6 +245,10 @@ void Agent::keep_until(TimePoint when) {
 
 void Agent::close() {
     impl_->close();
+}
+
+net::PathAddresses Agent::pair_of(const net::PathAddresses& path) const {
+    return impl_->pair_of(path);
 }
 
 bool Agent::handle_datagram(const net::PathAddresses& path, ByteView payload, TimePoint now) {

@@ -4,7 +4,8 @@
 //
 // Timers: Ta (pacing, 50 ms between new checks and retransmissions), one RTO per check under way (500 ms, doubled, 7
 // sends; at most 2 s where the other side was heard), consent every 5 s ±20 % on the selected pair (dead after 30 s),
-// give-up (`Config::patience`) while no pair is valid.
+// give-up (`Config::patience`) while no pair is valid; a split path is adopted a round trip and 100 ms after it was
+// seen.
 #pragma once
 
 #include "common/base/rng.hpp"
@@ -93,6 +94,10 @@ class Agent {
     void keep_until(TimePoint when);
     /// Stops everything; no output after it.
     void close();
+
+    /// The pair that packets arriving on this path belong to: of a path that differs by direction (split_paths.hpp) the
+    /// one that is sent to, otherwise the same.
+    [[nodiscard]] net::PathAddresses pair_of(const net::PathAddresses& path) const;
 
     /// True if the datagram was STUN (first byte 0–3) and is dealt with, right or wrong.
     bool handle_datagram(const net::PathAddresses& path, ByteView payload, TimePoint now);

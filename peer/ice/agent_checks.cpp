@@ -71,13 +71,20 @@ void Agent::Impl::handle_response(const net::PathAddresses& path, const stun::Me
     transactions_.erase(asked.id);
     const auto mapped = message.xor_mapped_address();
     const bool success = message.message_class() == stun::MessageClass::success;
-    // RFC 8445 §7.2.5.2.1: the answer must come from where the question went.
-    if (path != asked.path || !message.unknown_required().empty() || (success && !mapped)) {
+    if (!message.unknown_required().empty() || (success && !mapped)) {
         fail_pair(asked);
         return;
     }
+    // RFC 8445 §7.2.5.2.1: the answer must come from where the question went.
+    if (path != asked.path && splits_.pair_of(path) != asked.path) {
+        fail_pair(asked);
+        if (success) {
+            note_split(asked, path.remote, now);
+        }
+        return;
+    }
     if (success) {
-        consent_.refresh(path, now);
+        consent_.refresh(asked.path, now);
         handle_success(asked, *mapped, now);
         return;
     }
@@ -156,6 +163,40 @@ void Agent::Impl::fail_pair(const Transaction& asked) {
     pair->nominate = false;
     if (nominated_ == asked.path) {
         nominated_ = selected_ == asked.path ? std::nullopt : selected_;
+    }
+}
+
+// Deviation from RFC 8445 §7.2.5.2.1: if the other side has checked us from the very endpoint that we asked, then its
+// answer left by another mapping because our question had come by another one than its check went to. Both NATs map by
+// destination port, and so it goes on: whoever answers a new port does so from a new one. Such an answer has proven
+// both directions all the same.
+void Agent::Impl::note_split(const Transaction& asked, const net::Endpoint& source, TimePoint now) {
+    const auto* pair = checklist_.find(asked.path);
+    const auto* latest = splits_.latest();
+    const auto* tried = latest == nullptr ? nullptr : checklist_.find(latest->pair);
+    const bool busy = tried != nullptr && tried->state != PairState::failed;
+    if (busy || pair == nullptr || !pair->heard || pair->valid() || asked.kind != Transaction::Kind::check ||
+        source.address != asked.path.remote.address || checklist_.best_valid() != nullptr) {
+        return;
+    }
+    // So long a pair takes that is the same both ways: our check to `source`, after the other side's from there.
+    splits_.note({.pair = asked.path, .source = source}, now + 100ms + (now - asked.sent_at));
+}
+
+// The pair is checked again: the other side's NAT may have forgotten who was let in, and the answer to the other side's
+// own check on this pair goes to where it can be expected from now on.
+void Agent::Impl::adopt_split(TimePoint now) {
+    const auto split = splits_.take_due(now);
+    if (!split || checklist_.best_valid() != nullptr) {
+        return;
+    }
+    const auto priority = net::candidate_priority(net::CandidateType::peer_reflexive, 0);
+    auto* pair = checklist_.learn_remote(split->pair.remote, priority) ? checklist_.find_or_add(split->pair) : nullptr;
+    if (pair != nullptr) {
+        splits_.adopt(*split);
+        checklist_.mark_split(*pair);
+        checklist_.trigger(*pair);
+        extend_checks(now);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "peer/ice/agent.hpp"
 #include "peer/ice/checklist.hpp"
 #include "peer/ice/consent.hpp"
+#include "peer/ice/split_paths.hpp"
 #include "peer/ice/transactions.hpp"
 
 #include <deque>
@@ -26,6 +27,9 @@ class Agent::Impl {
     void check(const net::PathAddresses& path, TimePoint now);
     void keep_until(TimePoint when);
     void close();
+
+    [[nodiscard]] net::PathAddresses pair_of(const net::PathAddresses& path) const { return splits_.pair_of(path); }
+
     bool handle_datagram(const net::PathAddresses& path, ByteView payload, TimePoint now);
 
     void handle_timeout(TimePoint now) { advance(now); }
@@ -60,10 +64,12 @@ class Agent::Impl {
     void handle_conflict(const Transaction& asked, TimePoint now);
     void expire_transactions(TimePoint now);
     void fail_pair(const Transaction& asked);
+    void note_split(const Transaction& asked, const net::Endpoint& source, TimePoint now);
+    void adopt_split(TimePoint now);
     void switch_role(Role role);
 
     // agent_requests.cpp
-    void handle_request(const net::PathAddresses& path, const stun::MessageView& message, TimePoint now);
+    void handle_request(const net::PathAddresses& seen, const stun::MessageView& message, TimePoint now);
     [[nodiscard]] bool authentic(const stun::MessageView& request) const;
     /// False if the conflict was answered with 487 and the request is done with.
     [[nodiscard]] bool settle_roles(const net::PathAddresses& path, const stun::MessageView& request);
@@ -85,6 +91,7 @@ class Agent::Impl {
     std::optional<Credentials> remote_;
     Checklist checklist_;
     Transactions transactions_;
+    SplitPaths splits_;
     Consent consent_;
 
     Phase phase_ = Phase::idle;

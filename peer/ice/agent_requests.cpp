@@ -20,7 +20,10 @@ bool Agent::Impl::authentic(const stun::MessageView& request) const {
     return !remote_ || username->substr(colon + 1) == remote_->ufrag;
 }
 
-void Agent::Impl::handle_request(const net::PathAddresses& path, const stun::MessageView& message, TimePoint now) {
+// What comes from the other end of a split path is answered where that path is sent to: an answer to its source would
+// leave our NAT by yet another port.
+void Agent::Impl::handle_request(const net::PathAddresses& seen, const stun::MessageView& message, TimePoint now) {
+    const auto path = splits_.pair_of(seen);
     if (!authentic(message)) {
         return;
     }
@@ -38,7 +41,7 @@ void Agent::Impl::handle_request(const net::PathAddresses& path, const stun::Mes
     if (!settle_roles(path, message)) {
         return;
     }
-    transmit(path, build_success(id, path.remote, config_.local.pwd));
+    transmit(path, build_success(id, seen.remote, config_.local.pwd));
     // RFC 8445 §7.3.1.3 and §7.3.1.4
     auto* pair = checklist_.learn_remote(path.remote, *priority) ? checklist_.find_or_add(path) : nullptr;
     if (pair == nullptr) {

@@ -203,6 +203,15 @@ Pair* Checklist::pop_triggered() {
     return nullptr;
 }
 
+void Checklist::mark_split(Pair& pair) {
+    pair.split = true;
+    const auto* local = best_local(pair.path.local);
+    const auto* candidate = remote(plain(pair.path.remote));
+    if (local != nullptr && candidate != nullptr) {
+        rate(pair, *local, *candidate);
+    }
+}
+
 bool Checklist::has_ordinary() const {
     return std::ranges::any_of(pairs_, [](const auto& entry) {
         return entry.second.state == PairState::waiting || entry.second.state == PairState::frozen;
@@ -331,7 +340,7 @@ Pair* Checklist::insert(const Local& local, const net::Candidate& remote, bool p
 
 void Checklist::rate(Pair& pair, const Local& local, const net::Candidate& remote) const {
     pair.local_priority = local.candidate.priority;
-    pair.remote_priority = remote.priority;
+    pair.remote_priority = pair.split ? 1 : remote.priority;
     pair.foundation = local.candidate.foundation + ':' + remote.foundation;
     pair.priority = role_ == Role::controlling ? pair_priority(pair.local_priority, pair.remote_priority)
                                                : pair_priority(pair.remote_priority, pair.local_priority);

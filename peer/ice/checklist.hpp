@@ -37,6 +37,7 @@ struct Pair {
     bool heard = false;           ///< an authentic check came in over it
     bool nominate = false;        ///< controlling: the next check carries USE-CANDIDATE
     bool peer_nominated = false;  ///< controlled: to be selected when our own check succeeds
+    bool split = false;           ///< packets arrive from another port than the one that is sent to
     /// Of the local candidate that the check revealed.
     net::CandidateType local_type = net::CandidateType::host;
     Duration rtt{};
@@ -74,6 +75,9 @@ class Checklist {
 
     /// Appends to the triggered-check queue, and makes an unsettled or failed pair wait.
     void trigger(Pair& pair);
+
+    /// Of a path that differs by direction: any other is better.
+    void mark_split(Pair& pair);
 
     [[nodiscard]] bool has_triggered() const { return !triggered_.empty(); }
 

@@ -11,9 +11,6 @@ namespace {
 constexpr Duration kBurstInterval = 1ms;
 constexpr Duration kSampleRetry = 300ms;
 constexpr int kSampleAsks = 3;
-/// Of sockets that all aim at one predicted port, as those of the other side do: exactly one pair of them can meet, and
-/// a packet of it may be lost.
-constexpr Duration kAimedRepeat = 300ms;
 
 }  // namespace
 
@@ -22,6 +19,7 @@ OpenStep::OpenStep(net::PunchStep plan, std::size_t index, std::optional<net::En
       index_(index),
       stun_(std::move(stun)),
       aimed_late_(plan_.target.port == 0),
+      repeat_interval_(net::open_repeat(plan_)),
       start_(go + plan_.start),
       end_(start_ + plan_.budget),
       ttl_(plan_.first_ttl) {
@@ -70,7 +68,7 @@ void OpenStep::add_burst(Outbox& out, TimePoint now) {
     if (plan_.sample && !aimed_late_) {
         add(Role::after, out);
     }
-    repeat_at_ = now + repeat_interval();
+    repeat_at_ = now + repeat_interval_;
 }
 
 void OpenStep::add(Role role, Outbox& out) {
@@ -157,7 +155,7 @@ void OpenStep::send_queued(Outbox& out, TimePoint now) {
             next_at_ = now + kBurstInterval;
             if (socket.role != Role::punch) {
                 ask(socket, out, now);
-            } else if (!out.probe({.local = socket.local, .remote = plan_.target}, ttl_)) {
+            } else if (!out.probe({.local = socket.local, .remote = plan_.target}, ttl_, now)) {
                 queue_.clear();
                 repeat_at_.reset();
                 return;
@@ -177,7 +175,7 @@ void OpenStep::repeat(TimePoint now) {
             }
         }
     }
-    repeat_at_ = now + repeat_interval();
+    repeat_at_ = now + repeat_interval_;
 }
 
 void OpenStep::ask(Socket& socket, Outbox& out, TimePoint now) {
@@ -280,10 +278,6 @@ bool OpenStep::owns(const net::Endpoint& local) const {
     return std::ranges::any_of(sockets_, [&](const Socket& socket) {
         return socket.role == Role::punch && socket.state == State::open && socket.local == local;
     });
-}
-
-Duration OpenStep::repeat_interval() const {
-    return aimed_late_ ? kAimedRepeat : net::kOpenRepeat;
 }
 
 }  // namespace pinhole::punch

@@ -60,12 +60,12 @@ class OpenStep {
     void repeat(TimePoint now);
     void finish(Outbox& out);
     void drop(Socket& socket, Outbox& out);
-    [[nodiscard]] Duration repeat_interval() const;
 
     net::PunchStep plan_;
     std::size_t index_;
     std::optional<net::Endpoint> stun_;
     bool aimed_late_;
+    Duration repeat_interval_;
     TimePoint start_;
     TimePoint end_;
     bool begun_ = false;

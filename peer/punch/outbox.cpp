@@ -2,6 +2,7 @@
 
 #include "common/stun/builder.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace pinhole::punch {
@@ -26,8 +27,8 @@ void Outbox::close(const net::Endpoint& local) {
     actions_.emplace_back(CloseSocket{.local = local});
 }
 
-bool Outbox::probe(const net::PathAddresses& path, std::uint8_t ttl) {
-    if (probes_ >= kMaxProbes) {
+bool Outbox::probe(const net::PathAddresses& path, std::uint8_t ttl, TimePoint now) {
+    if (probes_ >= kMaxProbes || (budget_ != nullptr && !budget_->take(now))) {
         return false;
     }
     ++probes_;
@@ -41,7 +42,8 @@ void Outbox::ask(const net::PathAddresses& path, const stun::TransactionId& id) 
 }
 
 void Outbox::promote(const net::PathAddresses& path, net::Strategy strategy) {
-    if (promoted_.size() < kMaxPromoted && promoted_.insert(path).second) {
+    const auto same = std::ranges::count(promoted_, path.local, &net::PathAddresses::local);
+    if (promoted_.size() < kMaxPromoted && same < kMaxPromotedOfSocket && promoted_.insert(path).second) {
         actions_.emplace_back(Promote{.path = path, .strategy = strategy});
     }
 }

@@ -16,10 +16,14 @@ inline constexpr std::uint64_t kMaxProbes = net::kMaxScanProbes;
 /// Sockets that are open or asked for, those that only sample included.
 inline constexpr std::size_t kMaxSockets = net::kMaxPunchSockets + 2;
 inline constexpr std::size_t kMaxPromoted = 8;
+/// Of one socket: behind a filter that looks at no port it hears all sockets of the other side, and ICE has to know
+/// only that it is there. The others are for the sockets of later steps.
+inline constexpr std::ptrdiff_t kMaxPromotedOfSocket = 2;
 
 class Outbox {
   public:
-    explicit Outbox(Rng& rng) : rng_(&rng) {}
+    /// `budget` may be null.
+    Outbox(Rng& rng, ProbeBudget* budget) : rng_(&rng), budget_(budget) {}
 
     /// Asks for a socket; nullopt if there are too many.
     [[nodiscard]] std::optional<SocketToken> open(net::Family family);
@@ -29,7 +33,7 @@ class Outbox {
     void failed() { --sockets_; }
 
     /// False if no more probes may leave.
-    bool probe(const net::PathAddresses& path, std::uint8_t ttl);
+    bool probe(const net::PathAddresses& path, std::uint8_t ttl, TimePoint now);
     /// A STUN Binding request.
     void ask(const net::PathAddresses& path, const stun::TransactionId& id);
     /// Once per path and for a few paths only.
@@ -47,6 +51,7 @@ class Outbox {
 
   private:
     Rng* rng_;
+    ProbeBudget* budget_;
     std::deque<Action> actions_;
     std::uint64_t last_token_ = 0;
     std::size_t sockets_ = 0;

@@ -26,16 +26,11 @@ net::PunchStep bounded(net::PunchStep step) {
     return step;
 }
 
-/// Nobody but the other peer can be at the end of a plan's probes: not this host, not everybody in its network.
-bool sensible(const net::Address& target) {
-    return !target.is_unspecified() && !target.is_multicast() && !target.is_loopback() && !target.is_link_local();
-}
-
 }  // namespace
 
 class Puncher::Impl {
   public:
-    Impl(Config config, Rng& rng) : config_(std::move(config)), out_(rng) {}
+    Impl(Config config, Rng& rng) : config_(std::move(config)), out_(rng, config_.budget) {}
 
     void start(net::PunchPlan plan, TimePoint go) {
         if (state_ != State::idle) {
@@ -45,7 +40,8 @@ class Puncher::Impl {
         const auto count = std::min(plan.steps.size(), net::kMaxPunchSteps);
         for (std::size_t i = 0; i < count; ++i) {
             auto step = bounded(std::move(plan.steps[i]));
-            if (!sensible(step.target.address)) {
+            // Whatever a server says: not this host, not everybody in its network, not the network's own machines.
+            if (!net::is_scannable(step.target.address)) {
                 continue;
             }
             if (step.act == net::PunchAct::open) {

@@ -11,6 +11,7 @@
 #include "common/base/rng.hpp"
 #include "common/net/datagram.hpp"
 #include "common/net/punch_plan.hpp"
+#include "peer/punch/probe_budget.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -28,6 +29,8 @@ struct Config {
     std::optional<net::Endpoint> stun;
     /// Where probes of a scan leave from: the socket whose reflexive endpoint the other side was told.
     net::Endpoint main;
+    /// Of all calls together; outlives the puncher. Null: only the bounds of one plan hold.
+    ProbeBudget* budget = nullptr;
 };
 
 struct OpenSocket {

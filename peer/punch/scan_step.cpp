@@ -36,8 +36,10 @@ void ScanStep::choose_ports(Rng& rng) {
     next_ = 0;
     passes_left_ = plan_.shuffled ? 1 : 2;
     std::vector<bool> taken(kPorts);
+    const std::size_t enough = plan_.shuffled ? kPorts : plan_.probes;
     for (const auto& range : plan_.ranges) {
-        for (std::uint32_t port = std::max<std::uint32_t>(range.first, 1); port <= range.last; ++port) {
+        for (std::uint32_t port = std::max<std::uint32_t>(range.first, 1); port <= range.last && ports_.size() < enough;
+             ++port) {
             if (!taken[port]) {
                 taken[port] = true;
                 ports_.push_back(static_cast<std::uint16_t>(port));
@@ -84,7 +86,7 @@ void ScanStep::work(Outbox& out, TimePoint now) {
         }
         const auto port = ports_[next_++];
         if (sent_ >= net::kMaxScanProbes ||
-            !out.probe({.local = from_, .remote = {.address = plan_.target.address, .port = port}}, 0)) {
+            !out.probe({.local = from_, .remote = {.address = plan_.target.address, .port = port}}, 0, now)) {
             over_ = true;
             return;
         }

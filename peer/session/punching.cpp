@@ -21,6 +21,11 @@ constexpr Duration kLastCheck = 2s;
 /// Bounds the queue of whoever does not poll; a plan's probes are fewer.
 constexpr std::size_t kMaxWaitingProbes = 2 * net::kMaxScanProbes;
 
+/// Whoever comes too early is let in at one side, and found by that side's answers at the other.
+bool one_side_open(const net::PunchPlan& plan) {
+    return std::ranges::any_of(plan.steps, [](const auto& step) { return step.strategy == net::Strategy::reverse; });
+}
+
 bool is_public(const net::Endpoint& endpoint) {
     const auto& address = endpoint.address;
     return !address.is_private() && !address.is_link_local() && !address.is_loopback();
@@ -43,9 +48,8 @@ void Session::handle_go(const signaling::Go& go, TimePoint now) {
     std::erase(facts_.switched_off, net::name(net::Strategy::host));  // two networks do not need it
     events_.emplace_back(Planned{.topology = used.topology, .steps = net::strategy_names(used)});
     went_at_ = now + std::chrono::microseconds{go.delay_us};
-    // Checks between host candidates go first, and take as long.
-    static_assert(kCheckPacing >= kOpeningGap);
-    go_at_ = *went_at_ + (behind_nats() && !hosts_go_first() ? kOpeningGap : Duration{0}) + config_.head_start;
+    const auto gap = behind_nats() && !one_side_open(used) ? opening_gap() : Duration{0};
+    go_at_ = *went_at_ + gap + config_.head_start;
     answer_deadline_.reset();
     open_own_nats();
     start_puncher(go.plan, now);
@@ -78,7 +82,7 @@ void Session::start_puncher(net::PunchPlan plan, TimePoint now) {
         return;
     }
     agent_->keep_until(*last + kLastCheck);
-    puncher_.emplace(punch::Config{.stun = config_.stun, .main = *base}, rng_);
+    puncher_.emplace(punch::Config{.stun = config_.stun, .main = *base, .budget = config_.probe_budget}, rng_);
     puncher_->start(std::move(plan), *went_at_);
     for (const auto& remote : remote_reflexives_) {
         puncher_->handle_candidate(remote);
@@ -107,6 +111,12 @@ bool Session::behind_nats() const {
     const bool reflexive = std::ranges::any_of(
         locals_, [](const auto& candidate) { return candidate.type == net::CandidateType::server_reflexive; });
     return reflexive && !remote_reflexives_.empty();
+}
+
+/// Until the first check: one between host candidates goes before those that the gap is for.
+Duration Session::opening_gap() const {
+    static_assert(kCheckPacing <= kOpeningGap);
+    return hosts_go_first() ? kOpeningGap - kCheckPacing : kOpeningGap;
 }
 
 /// Two host candidates may meet, so that their check is the first one: of all pairs they have the highest priority

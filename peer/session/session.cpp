@@ -286,7 +286,9 @@ void Session::handle_stun(const net::PathAddresses& path, ByteView payload, Time
 
 void Session::handle_packet(const net::Received& datagram, TimePoint now) {
     if (transport_) {
-        transport_->handle_datagram(datagram, now);
+        auto arrived = datagram;
+        arrived.path = agent_->pair_of(datagram.path);
+        transport_->handle_datagram(arrived, now);
         drain_transport();
     }
 }

@@ -23,7 +23,7 @@ namespace pinhole::session {
 
 /// Ta between checks. RFC 8445 §14.2 recommends 50 ms and allows 5: a session has few pairs of 100-byte checks, and the
 /// pair that works is rarely the first, so that every wait shows in the time to connect.
-inline constexpr Duration kCheckPacing = 10ms;
+inline constexpr Duration kCheckPacing = 5ms;
 
 struct SessionConfig {
     const crypto::Identity* identity = nullptr;  ///< outlives the session
@@ -38,6 +38,8 @@ struct SessionConfig {
     std::optional<std::uint8_t> opening_ttl{};
     /// Strategies that must not be used.
     std::vector<net::Strategy> without{};
+    /// Shared by all sessions of a node, and outlives them; null: each is bounded by its own plan only.
+    punch::ProbeBudget* probe_budget = nullptr;
     /// Our checks begin so much later than the other side's.
     Duration head_start{};
 };
@@ -179,6 +181,7 @@ class Session {
     void start_puncher(net::PunchPlan plan, TimePoint now);
     [[nodiscard]] bool allowed(net::Strategy strategy) const;
     [[nodiscard]] bool behind_nats() const;
+    [[nodiscard]] Duration opening_gap() const;
     [[nodiscard]] bool hosts_go_first() const;
     /// A path of a strategy that must not be used carries no check, neither way.
     [[nodiscard]] bool usable(const net::PathAddresses& path) const;

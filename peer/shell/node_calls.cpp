@@ -180,13 +180,14 @@ void Node::Impl::take(const signaling::Incoming& incoming) {
     pump();
 }
 
-session::SessionConfig Node::Impl::session_config(const crypto::PeerId& remote, std::uint8_t services) const {
+session::SessionConfig Node::Impl::session_config(const crypto::PeerId& remote, std::uint8_t services) {
     session::SessionConfig config;
     config.identity = config_.identity;
     config.remote = remote;
     config.services = services;
     config.path_patience = config_.path_patience;
     config.without = config_.without;
+    config.probe_budget = &probe_budget_;
     config.stun = stun_;
     if (reporter_) {
         config.opening_ttl = reporter_->opening_ttl();

@@ -77,7 +77,7 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     void pump();
     void rearm();
     void handle_timer();
-    [[nodiscard]] session::SessionConfig session_config(const crypto::PeerId& remote, std::uint8_t services) const;
+    [[nodiscard]] session::SessionConfig session_config(const crypto::PeerId& remote, std::uint8_t services);
 
     boost::asio::io_context& io_;
     NodeConfig config_;
@@ -92,6 +92,7 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     std::shared_ptr<SocketSet> sockets_;
     Gathering gathering_;
     session::ReplayGuard replay_guard_;
+    punch::ProbeBudget probe_budget_;
     std::map<SessionId, std::unique_ptr<session::Session>> sessions_;
     std::map<std::uint64_t, SessionId> by_connection_;
     std::map<SocketPlace, SessionId> socket_owners_;  ///< of sockets that sessions asked for

@@ -61,6 +61,19 @@ void add_steps(std::vector<net::PortRange>& ranges, std::int32_t end, std::int32
     }
 }
 
+/// A port of the block that no sample has.
+std::optional<std::uint16_t> inside(const net::PortRange& block, std::span<const std::uint16_t> samples) {
+    const auto outside = [&](std::uint16_t port) { return port < block.first || port > block.last; };
+    if (std::ranges::any_of(samples, outside)) {
+        return std::nullopt;
+    }
+    auto port = static_cast<std::uint16_t>(block.first + (block.last - block.first) / 2);
+    while (port < block.last && std::ranges::find(samples, port) != samples.end()) {
+        ++port;
+    }
+    return port;
+}
+
 }  // namespace
 
 std::vector<net::PortRange> bracket(std::span<const std::uint16_t> before, std::span<const std::uint16_t> after,
@@ -92,6 +105,9 @@ std::vector<net::PortRange> bracket(std::span<const std::uint16_t> before, std::
 std::optional<std::uint16_t> aim(std::span<const std::uint16_t> before, const SequenceModel& model, Duration delay) {
     if (before.empty()) {
         return std::nullopt;
+    }
+    if (model.block) {
+        return inside(*model.block, before);
     }
     const auto passed = seconds(std::max(delay, Duration{}));
     const auto steps = std::llround(1 + std::min(model.rate * passed, 1e5) + (model.sockets - 1) / 2.0);

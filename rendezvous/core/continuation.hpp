@@ -19,7 +19,8 @@ namespace pinhole::rendezvous {
                                                   std::span<const std::uint16_t> after, const SequenceModel& model,
                                                   std::uint16_t max_ports);
 
-/// The middle of a burst that begins `delay` after the last of these samples was made.
+/// The middle of a burst that begins `delay` after the last of these samples was made; of a block, a port that is free.
+/// nullopt: no samples, or not of the block that was measured.
 [[nodiscard]] std::optional<std::uint16_t> aim(std::span<const std::uint16_t> before, const SequenceModel& model,
                                                Duration delay);
 

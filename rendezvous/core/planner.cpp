@@ -36,8 +36,16 @@ constexpr Duration kBracketBudget = 5s;
 constexpr std::uint16_t kBlockSockets = 16;
 constexpr Duration kBlockLead = 50ms;
 constexpr Duration kBlockPause = 700ms;
-/// Wider blocks of both sides: too unlikely to meet.
-constexpr std::uint32_t kMaxBlockPair = 512;
+
+// A block that is filled toward one endpoint has every port open for it; the last sixteenth is left to others.
+/// So that two rounds of it, with their repeats, are no more than one address may get in a minute.
+constexpr std::uint32_t kFillSockets = 240;
+constexpr std::uint32_t kMaxFilledBlock = 512;
+constexpr int kMaxFills = 2;
+/// Less likely to meet is not worth the ports of a whole block.
+constexpr double kMinFillChance = 0.5;
+/// The burst and two repeats; what samples and answer take comes on top.
+constexpr Duration kFillRound = 1200ms;
 
 // 256 sockets and 1024 probes: 98.3 %; twice as many: 99.97 % (§1.4).
 constexpr std::uint16_t kBirthdayProbes = 1024;
@@ -53,6 +61,8 @@ constexpr Duration kAimLead = 200ms;
 constexpr Duration kAimRound = 2s;
 /// From the sample to the burst: to the server and to both sides.
 constexpr double kAimDelay = 0.5;
+/// Half of the burst comes before the port that is aimed at: 300 ms of others' mappings.
+constexpr double kLateBy = 0.6;
 
 enum class Ports : std::uint8_t { known, sequential, block, random };
 
@@ -132,7 +142,7 @@ bool one_sided(const View& opener, const View& scanner) {
 
 /// Probes go only where the server itself saw this side come from (§4.1).
 bool may_be_probed(const View& view) {
-    return view.reflexive && is_scannable(view.side->observed.unmapped()) &&
+    return view.reflexive && net::is_scannable(view.side->observed.unmapped()) &&
            view.reflexive->address.unmapped() == view.side->observed.unmapped();
 }
 
@@ -221,11 +231,8 @@ class Planner {
             for (const auto opener : std::span{openers}.first(both_ways_ ? 2 : 1)) {
                 start = add_one_sided(opener, start);
             }
-        } else if (a.ports == Ports::sequential && b.ports == Ports::sequential) {
+        } else if (a.ports != Ports::random && b.ports != Ports::random) {
             add_aimed();
-        } else if (a.ports == Ports::block && b.ports == Ports::block && width(a) <= kMaxBlockPair &&
-                   width(b) <= kMaxBlockPair) {
-            add_blocks();
         }
     }
 
@@ -309,14 +316,20 @@ class Planner {
         return start + kBirthdayBudget;
     }
 
-    /// Both sides' ports move: each opens a burst at the middle of where the other's burst is going to be.
+    /// Neither side's port is known: each opens a burst at the one port that the other's burst is most likely to have.
     void add_aimed() {
-        for (int i = 0; i < kAimRounds; ++i) {
+        const bool fills = views_[0].ports == Ports::block || views_[1].ports == Ports::block;
+        const auto round = fills ? kFillRound + 2 * longest_rtt() : kAimRound;
+        const int rounds = fills ? std::min(fill_rounds(views_[0]), fill_rounds(views_[1])) : kAimRounds;
+        if (fills && fill_chance(rounds) < kMinFillChance) {
+            return;
+        }
+        for (int i = 0; i < rounds; ++i) {
             PunchLink aim{.kind = PunchLink::Kind::aim};
             aim.open_step = result_.sides[0].steps.size();
             aim.scan_step = result_.sides[1].steps.size();
             for (const std::size_t side : {0U, 1U}) {
-                auto open = open_step(side, Strategy::predict, kAimLead + i * kAimRound, kAimRound);
+                auto open = open_step(side, Strategy::predict, kAimLead + i * round, round);
                 aim.model[side] = model(side);
                 open.sockets = aim.model[side].sockets;
                 open.sample = true;
@@ -328,34 +341,42 @@ class Planner {
         }
     }
 
-    void add_blocks() {
-        for (const std::size_t opener : {0U, 1U}) {
-            const auto block = *udp_of(*views_[opener].side)->block;
-            auto open = open_step(opener, Strategy::predict, {}, kCheckBudget);
-            open.sockets = net::kMaxPunchSockets;
-            open.target.port = inner_port(views_[1 - opener]);
-            auto scan = scan_step(opener, Strategy::predict, kBirthdayLead, kCheckBudget);
-            scan.ranges = {block};
-            scan.probes = static_cast<std::uint16_t>(width(views_[opener]));
-            scan.shuffled = true;
-            link(opener, std::move(open), std::move(scan), PunchLink::Kind::none);
-        }
+    [[nodiscard]] Duration longest_rtt() const {
+        const auto rtt = [](const View& view) { return std::min(view.side->rtt.value_or(Duration{}), kMaxHeadStart); };
+        return std::max(rtt(views_[0]), rtt(views_[1]));
     }
 
-    /// A port of the block that no mapping was seen on, so that one toward us may get it.
-    static std::uint16_t inner_port(const View& view) {
-        const auto& udp = *udp_of(*view.side);
-        auto port = static_cast<std::uint16_t>(udp.block->first + width(view) / 2);
-        while (port < udp.block->last && (std::ranges::count(udp.samples, port) > 0 || view.reflexive->port == port)) {
-            ++port;
-        }
-        return port;
+    static std::uint32_t fill_sockets(const View& view) {
+        return std::min(kFillSockets, width(view) - width(view) / 16);
     }
 
+    /// A NAT that gives each port to one mapping only has none left after so many.
+    static int fill_rounds(const View& view) {
+        if (view.ports != Ports::block) {
+            return kMaxFills;
+        }
+        return std::clamp(static_cast<int>(width(view) / fill_sockets(view)), 1, kMaxFills);
+    }
+
+    /// That in one of the rounds both bursts have the ports that are aimed at.
+    [[nodiscard]] double fill_chance(int rounds) const {
+        double chance = rounds;
+        for (const auto& view : views_) {
+            if (view.ports == Ports::block) {
+                chance *= width(view) > kMaxFilledBlock ? 0 : static_cast<double>(fill_sockets(view)) / width(view);
+            }
+        }
+        return chance;
+    }
+
+    /// Enough for chance, and for so much other traffic as a lost packet of signaling or STUN makes us late for.
     [[nodiscard]] SequenceModel model(std::size_t side) const {
         const auto& udp = *udp_of(*views_[side].side);
+        if (views_[side].ports == Ports::block) {
+            return {.sockets = static_cast<std::uint16_t>(fill_sockets(views_[side])), .block = udp.block};
+        }
         const auto rate = udp.rate.value_or(0);
-        const auto sockets = std::clamp(4 * std::sqrt(rate * kAimDelay) + 25, 25.0, 128.0);
+        const auto sockets = std::clamp(4 * std::sqrt(rate * kAimDelay) + rate * kLateBy + 25, 25.0, 128.0);
         return {.delta = udp.delta.value_or(1), .rate = rate, .sockets = static_cast<std::uint16_t>(sockets)};
     }
 
@@ -440,13 +461,6 @@ NatClass plan_class(const net::NetReport* report) {
             break;
     }
     return NatClass::unknown;
-}
-
-bool is_scannable(const net::Address& address) {
-    constexpr std::uint8_t kFirstReserved = 240;
-    const bool reserved = address.is_v4() && (address.bytes()[0] == 0 || address.bytes()[0] >= kFirstReserved);
-    return !reserved && !address.is_unspecified() && !address.is_loopback() && !address.is_multicast() &&
-           !address.is_link_local() && !address.is_private();
 }
 
 }  // namespace pinhole::rendezvous

@@ -31,11 +31,13 @@ struct PlanSide {
     std::optional<net::Endpoint> reflexive = std::nullopt;
 };
 
-/// What a sequential NAT does, as far as it was measured.
+/// What a NAT does whose ports can be told, as far as it was measured.
 struct SequenceModel {
     std::int32_t delta = 1;
     double rate = 0;
     std::uint16_t sockets = 0;
+    /// Ports by chance, but all of this block: a burst that fills it has every one of them. Nothing else matters then.
+    std::optional<net::PortRange> block{};
 };
 
 /// Steps that belong together: what the opener samples says where the other side is to probe.
@@ -43,7 +45,7 @@ struct PunchLink {
     enum class Kind : std::uint8_t {
         none,     ///< open and scan need nothing of each other
         bracket,  ///< the opener's samples give the ports of the scan
-        aim       ///< both open, each at the port that the other's samples predict
+        aim       ///< both open, each at one port that the other's burst is going to have
     };
     Kind kind = Kind::none;
     /// 0 the caller, 1 the callee. Of aim: 0.
@@ -72,8 +74,5 @@ struct PunchPlanPair {
 
 /// The class that a side is planned for: where only the mapping could not be measured, how its ports are allocated.
 [[nodiscard]] net::NatClass plan_class(const net::NetReport* report);
-
-/// An address that probes may be sent to: one machine's, and not of a private or local network.
-[[nodiscard]] bool is_scannable(const net::Address& address);
 
 }  // namespace pinhole::rendezvous

@@ -43,6 +43,9 @@ class PunchHistory {
     /// Tried often enough, and it never worked.
     [[nodiscard]] bool hopeless(const Key& key) const;
     [[nodiscard]] std::optional<Entry> find(const Key& key) const;
+
+    [[nodiscard]] bool changed() const { return !changed_.empty(); }
+
     /// An entry that changed since it was polled last.
     [[nodiscard]] std::optional<Entry> poll_changed();
 

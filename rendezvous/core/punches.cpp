@@ -13,36 +13,16 @@ using net::PunchAct;
 using net::PunchStep;
 using net::Strategy;
 
-/// Probes of a step at most.
-std::uint32_t cost(const PunchStep& step) {
-    switch (step.act) {
-        case PunchAct::open:
-            return step.sockets * static_cast<std::uint32_t>(1 + step.budget / net::kOpenRepeat);
-        case PunchAct::scan:
-            return step.shuffled ? step.probes : 2U * step.probes;
-        case PunchAct::check:
-            break;
-    }
-    return 0;
-}
-
-/// Probes that were sent when it was over `elapsed` after Go's instant.
-std::uint32_t used(const PunchStep& step, Duration elapsed) {
-    if (elapsed < step.start) {
-        return 0;
-    }
-    if (step.act == PunchAct::open) {
-        return cost(step);
-    }
-    const auto sent = (elapsed - step.start) / net::kScanInterval + 1;
-    return static_cast<std::uint32_t>(std::min<std::int64_t>(sent, cost(step)));
-}
+/// From Go's leaving the server to its instant at a side: half a round trip, and the wait for the other side.
+constexpr Duration kGoDelay = 3s;
 
 std::optional<ScanGuard::Claim> claim_of(const net::PunchPlan& plan, const net::Address& target,
                                          const crypto::PeerId& prober, TimePoint now) {
-    ScanGuard::Claim claim{.target = target, .prober = prober};
+    ScanGuard::Claim claim{.target = target, .prober = prober, .probes = net::max_probes(plan)};
     for (const auto& step : plan.steps) {
-        claim.probes += cost(step);
+        if (step.act != PunchAct::check) {
+            claim.over = std::max(claim.over, now + kGoDelay + step.start + step.budget);
+        }
         if (step.act == PunchAct::scan) {
             const auto from = now + step.start;
             claim.from = claim.scans ? std::min(claim.from, from) : from;
@@ -62,6 +42,51 @@ Duration patience_of(const PunchPlanPair& planned) {
         }
     }
     return net::kMaxPunchStart - last;
+}
+
+/// Of a step that is not carried out: peers name steps by their place, so it is not erased.
+PunchStep check_instead(const PunchStep& step) {
+    return {.strategy = step.strategy, .start = step.start, .budget = step.budget};
+}
+
+/// Takes later scans of a side out of its plan, or makes them smaller, until it sends no more than `left` probes. False
+/// if that does not do: what opens and scans first is of use as a whole only.
+bool cut(PunchPlanPair& planned, std::size_t who, std::uint32_t left) {
+    auto& plan = planned.sides[who];
+    if (net::max_probes(plan) <= left) {
+        return true;
+    }
+    std::uint32_t used = 0;
+    for (const auto& step : plan.steps) {
+        used += step.act == PunchAct::open ? net::max_probes(step) : 0;
+    }
+    bool first = true;
+    for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+        auto& step = plan.steps[i];
+        if (step.act != PunchAct::scan) {
+            continue;
+        }
+        const auto room = left - std::min(left, used);
+        if (const auto all = net::max_probes(step); all > room) {
+            if (first) {
+                return false;
+            }
+            step.probes = static_cast<std::uint16_t>(step.shuffled ? room : room / 2);
+        }
+        used += net::max_probes(step);
+        first = false;
+        for (auto& link : planned.links) {
+            if (link.opener != who && link.scan_step == i) {
+                link.max_ports = std::min(link.max_ports, step.probes);
+                auto& opening = planned.sides[link.opener].steps[link.open_step];
+                opening = step.probes == 0 ? check_instead(opening) : opening;
+            }
+        }
+        step = step.probes == 0 ? check_instead(step) : step;
+    }
+    std::erase_if(planned.links,
+                  [](const PunchLink& link) { return link.kind == PunchLink::Kind::bracket && link.max_ports == 0; });
+    return used <= left;
 }
 
 void delay(net::PunchPlan& plan, Duration wait) {
@@ -101,10 +126,17 @@ std::array<net::PunchPlan, 2> Punches::begin(const Party& caller, const Party& c
 
 void Punches::reserve(PunchPlanPair& planned, Plan& plan, const std::array<crypto::PeerId, 2>& ids, TimePoint now) {
     std::vector<ScanGuard::Claim> claims;
+    std::vector<std::size_t> claimants;
     for (const std::size_t who : {0U, 1U}) {
-        plan.claims[who] = claim_of(planned.sides[who], plan.observed[1 - who], ids[who], now);
-        if (plan.claims[who]) {
-            claims.push_back(*plan.claims[who]);
+        if (!cut(planned, who, guard_.left(plan.observed[1 - who], now))) {
+            planned = checks_only(std::move(planned));
+            return;
+        }
+    }
+    for (const std::size_t who : {0U, 1U}) {
+        if (const auto claim = claim_of(planned.sides[who], plan.observed[1 - who], ids[who], now)) {
+            claims.push_back(*claim);
+            claimants.push_back(who);
         }
     }
     if (claims.empty()) {
@@ -113,15 +145,13 @@ void Punches::reserve(PunchPlanPair& planned, Plan& plan, const std::array<crypt
     const auto wait = guard_.reserve(claims, patience_of(planned), now);
     if (!wait) {
         planned = checks_only(std::move(planned));
-        plan.claims = {};
         return;
     }
-    for (const std::size_t who : {0U, 1U}) {
-        delay(planned.sides[who], *wait);
-        if (plan.claims[who]) {
-            plan.claims[who]->from += *wait;
-            plan.claims[who]->until += *wait;
-        }
+    for (std::size_t i = 0; i < claims.size(); ++i) {
+        plan.claims[claimants[i]] = claims[i];
+    }
+    for (auto& side : planned.sides) {
+        delay(side, *wait);
     }
 }
 
@@ -193,10 +223,10 @@ void Punches::handle_outcome(ConnectionId from, const signaling::PunchOutcome& o
     if (auto claim = std::exchange(plan.claims[found->who], std::nullopt)) {
         std::uint32_t sent = 0;
         for (const auto& step : plan.plans[found->who].steps) {
-            sent += used(step, elapsed);
+            sent += net::probes_by(step, elapsed + 1ms);  // it was rounded down
         }
         // What a side did not send it says itself; the side that is probed has no voice in it.
-        guard_.release(*claim, claim->probes - std::min(sent, claim->probes), now);
+        guard_.release(*claim, sent, now);
     }
     // Both sides see the same outcome: one voice a call.
     if (found->who == 0 && !plan.recorded) {
@@ -206,18 +236,15 @@ void Punches::handle_outcome(ConnectionId from, const signaling::PunchOutcome& o
 
 void Punches::record(Plan& plan, const std::optional<Strategy>& worked, Duration elapsed) {
     plan.recorded = true;
-    std::vector<Strategy> planned;
+    std::map<Strategy, Duration> planned;  // until when
     for (const auto& step : plan.plans[0].steps) {
-        if (!worked && elapsed < step.start + step.budget) {
-            continue;  // a call that was given up says nothing of what was still to come
-        }
-        if (std::ranges::find(planned, step.strategy) == planned.end()) {
-            planned.push_back(step.strategy);
-        }
+        auto& end = planned[step.strategy];
+        end = std::max(end, step.start + step.budget);
     }
-    for (const auto strategy : planned) {
-        // Of what runs at once only one can win; nothing is said of the others.
-        if (!worked || strategy == *worked) {
+    for (const auto& [strategy, end] : planned) {
+        // Of what runs at once only one can win; nothing is said of the others, nor of what was given up before its
+        // end.
+        if (worked ? strategy == *worked : elapsed >= end) {
             history_.record(PunchHistory::key(plan.classes[0], plan.classes[1], strategy), worked.has_value());
         }
     }

@@ -53,6 +53,8 @@ class Punches {
 
     [[nodiscard]] PunchHistory& history() { return history_; }
 
+    [[nodiscard]] const ScanGuard& guard() const { return guard_; }
+
   private:
     using PlanKey = StrongId<struct PlanKeyTag>;
 

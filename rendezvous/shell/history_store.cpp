@@ -25,11 +25,17 @@ constexpr std::array<std::string_view, 1> kSchema{R"(
 /// Pairs of classes times strategies, by the schema's rules.
 constexpr int kMaxRows = 36 * 5;
 
+/// Somebody who looks at the file holds up the server for so long at most.
+constexpr const char* kPatience = "PRAGMA busy_timeout = 50";
+
 Result<store::Database> open(const std::filesystem::path& folder) {
     auto database = store::Database::open((folder / "punch.db").string());
     if (database) {
         if (auto migrated = database->migrate(kSchema); !migrated) {
             return std::unexpected(std::move(migrated.error()));
+        }
+        if (auto patient = database->execute(kPatience); !patient) {
+            return std::unexpected(std::move(patient.error()));
         }
     }
     return database;
@@ -72,15 +78,32 @@ Status HistoryStore::read(PunchHistory& history) {
     }
 }
 
-void HistoryStore::save(PunchHistory& history) {
+void HistoryStore::save(PunchHistory& history, TimePoint now) {
+    if (!saved_ || now - *saved_ >= kInterval) {
+        saved_ = now;
+        flush(history);
+    }
+}
+
+void HistoryStore::flush(PunchHistory& history) {
+    if (const auto status = database_ && history.changed() ? write(history) : Status{}; !status) {
+        complain(status.error());
+    }
+    // What could not be written is written with its next change.
+    while (history.poll_changed()) {}
+}
+
+Status HistoryStore::write(PunchHistory& history) {
+    auto transaction = store::Transaction::begin(*database_);
+    if (!transaction) {
+        return std::unexpected(std::move(transaction.error()));
+    }
     while (const auto entry = history.poll_changed()) {
-        if (!database_) {
-            continue;
-        }
-        if (const auto status = write(*entry); !status) {
-            complain(status.error());
+        if (auto status = write(*entry); !status) {
+            return status;
         }
     }
+    return transaction->commit();
 }
 
 Status HistoryStore::write(const PunchHistory::Entry& entry) {

@@ -29,6 +29,9 @@ void Hub::start() {
 
 void Hub::stop() {
     stopping_ = true;
+    if (history_ != nullptr) {
+        history_->flush(server_.history());
+    }
     timer_.cancel();
     for (const auto& [id, link] : links_) {
         link->close();
@@ -110,7 +113,7 @@ void Hub::drain() {
         log_report(*reporter);
     }
     if (history_ != nullptr) {
-        history_->save(server_.history());
+        history_->save(server_.history(), io::now());
     }
     if (const auto next = server_.next_timeout(); next && io::to_steady(*next) < timer_.expiry()) {
         timer_.cancel();

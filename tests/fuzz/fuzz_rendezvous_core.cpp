@@ -4,22 +4,17 @@
 // gone.
 #include "common/signaling/codec.hpp"
 #include "rendezvous/core/server.hpp"
+#include "tests/fuzz/script.hpp"
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <set>
 
 namespace {
 
 using namespace pinhole;
+using fuzz::require;
 using signaling::CallId;
-
-void require(bool condition) {
-    if (!condition) {
-        std::abort();
-    }
-}
 
 crypto::Identity identity(std::uint8_t number) {
     crypto::Key32 seed{};
@@ -48,8 +43,8 @@ class Play {
     explicit Play(ByteView script) : script_(script), peers_{log_in(1), log_in(2)} { stranger_ = open(3); }
 
     void run() {
-        while (!script_.empty()) {
-            step(script_.u8().value_or(0));
+        while (!script_.done()) {
+            step(script_.byte());
             drain();
         }
         for (const auto connection : std::set{open_}) {
@@ -87,11 +82,6 @@ class Play {
         return peer;
     }
 
-    ByteView blob() {
-        const std::size_t wanted = script_.u8().value_or(0);
-        return script_.take(std::min(wanted, script_.remaining())).value_or(ByteView{});
-    }
-
     void say(Peer& peer, ByteView plaintext) {
         if (peer.link.send(plaintext)) {
             server_.handle_bytes(peer.connection, peer.link.poll_output(), now_);
@@ -106,13 +96,13 @@ class Play {
         const CallId call = (what & 0x40U) != 0 ? peer.rung : CallId{(what >> 4) & 3U};
         switch (what & 15U) {
             case 0:
-                server_.handle_bytes(stranger_, blob(), now_);
+                server_.handle_bytes(stranger_, script_.blob(), now_);
                 break;
             case 1:
-                say(peer, blob());
+                say(peer, script_.blob());
                 break;
             case 2:
-                server_.handle_bytes(peer.connection, blob(), now_);
+                server_.handle_bytes(peer.connection, script_.blob(), now_);
                 break;
             case 3:
                 say(peer,
@@ -154,7 +144,7 @@ class Play {
                 say(peer, signaling::PunchOutcome{
                               .call = call,
                               .strategy = (what & 0x10U) != 0 ? std::optional{net::Strategy::predict} : std::nullopt,
-                              .elapsed_ms = script_.u16().value_or(0)});
+                              .elapsed_ms = script_.word()});
                 break;
             default:
                 stranger_ = open(3);
@@ -165,25 +155,25 @@ class Play {
     net::NetReport report(const Peer& peer) {
         net::NetReport measured;
         measured.udp.open = true;
-        measured.udp.mapping = static_cast<net::NatBehavior>(script_.u8().value_or(0) % 5);
-        measured.udp.filtering = static_cast<net::NatBehavior>(script_.u8().value_or(0) % 5);
-        measured.udp.allocation = static_cast<net::PortAllocation>(script_.u8().value_or(0) % 5);
-        measured.udp.delta = static_cast<std::int16_t>(script_.u16().value_or(1));
-        measured.udp.rate = script_.u16().value_or(0);
-        const auto first = static_cast<std::uint16_t>(1 + script_.u16().value_or(0) % 63'000);
-        measured.udp.block = net::PortRange{
-            .first = first, .last = static_cast<std::uint16_t>(first + script_.u16().value_or(0) % 2048)};
+        measured.udp.mapping = static_cast<net::NatBehavior>(script_.byte() % 5);
+        measured.udp.filtering = static_cast<net::NatBehavior>(script_.byte() % 5);
+        measured.udp.allocation = static_cast<net::PortAllocation>(script_.byte() % 5);
+        measured.udp.delta = static_cast<std::int16_t>(script_.word());
+        measured.udp.rate = script_.word();
+        const auto first = static_cast<std::uint16_t>(1 + script_.word() % 63'000);
+        measured.udp.block =
+            net::PortRange{.first = first, .last = static_cast<std::uint16_t>(first + script_.word() % 2048)};
         measured.udp.reflexive = source(peer.number);
         return measured;
     }
 
     signaling::PunchSamples samples(const Peer& peer, CallId call) {
         signaling::PunchSamples result{.call = call,
-                                       .step = script_.u8().value_or(0) % 16U,
+                                       .step = script_.byte() % 16U,
                                        .external = source(peer.number).address,
                                        .before = {},
                                        .after = {}};
-        const auto port = [&] { return std::max<std::uint16_t>(1, script_.u16().value_or(1)); };
+        const auto port = [&] { return std::max<std::uint16_t>(1, script_.word()); };
         result.before = {port()};
         result.after = {port(), port()};
         return result;
@@ -223,7 +213,7 @@ class Play {
         }
     }
 
-    ByteReader script_;
+    fuzz::ScriptReader script_;
     SeededRng rng_{1};
     TimePoint now_{1h};
     rendezvous::Server server_{identity(255).noise_keys(), rendezvous::Config{}, rng_};

@@ -68,7 +68,9 @@ Verdict ConnectWorld::judge(TimePoint called) const {
         verdict.outcome = Outcome::direct;
         verdict.strategy = alice.last<session::PathInUse>()->strategy;
         verdict.remote = alice.last<session::PathInUse>()->addresses.remote;
-        verdict.took = std::max(*alice.connected_at(), *bob.connected_at()) - called;
+        const auto connected = std::max(*alice.connected_at(), *bob.connected_at());
+        verdict.took = connected - called;
+        verdict.after_go = connected - std::min(*alice.went_at(), *bob.went_at());
     } else if (says_no_path(alice) && says_no_path(bob) && !alice.connected_at() && !bob.connected_at()) {
         verdict.outcome = Outcome::no_path;
     } else {

@@ -23,6 +23,8 @@ struct Verdict {
     net::Endpoint remote{};
     /// From the call until both were connected.
     Duration took{};
+    /// Likewise, from the instant that the server has both start at.
+    Duration after_go{};
     /// Datagrams of ICE and punching, of both sides.
     std::uint64_t probes = 0;
     std::string why{};

@@ -176,6 +176,9 @@ void PeerProgram::handle_message(const signaling::ToPeer& message) {
     }
     const auto call = signaling::call_of(message);
     if (session_ && call == session_->call_id()) {
+        if (const auto* go = std::get_if<signaling::Go>(&message)) {
+            went_at_ = world_.now() + std::chrono::microseconds{go->delay_us};
+        }
         session_->handle_signaling(message, wall(), world_.now());
     }
 }
@@ -220,6 +223,7 @@ void PeerProgram::begin(const crypto::PeerId& remote, signaling::CallId call) {
     close_punch_sockets();
     application_.reset();
     connected_at_.reset();
+    went_at_.reset();
     events_.clear();
     session_ = std::make_unique<session::Session>(config, call, candidates(), rng_);
 }

@@ -64,6 +64,7 @@ class PeerProgram final : public Program {
 
     /// Datagrams that ICE and punching have sent.
     [[nodiscard]] std::uint64_t probes() const { return probes_; }
+
     /// What it measures or has measured, if it was told to.
     [[nodiscard]] const NetcheckProgram* netcheck() const { return netcheck_.get(); }
 
@@ -79,6 +80,9 @@ class PeerProgram final : public Program {
 
     /// When the first authenticated packets had been seen from the other side.
     [[nodiscard]] std::optional<TimePoint> connected_at() const { return connected_at_; }
+
+    /// The instant that both sides start at, as far as this one knows.
+    [[nodiscard]] std::optional<TimePoint> went_at() const { return went_at_; }
 
     [[nodiscard]] std::optional<TimePoint> next_timeout() const override;
     void handle_timeout(TimePoint now) override;
@@ -125,6 +129,7 @@ class PeerProgram final : public Program {
     bool draining_ = false;
     std::vector<session::Event> events_;
     std::optional<TimePoint> connected_at_;
+    std::optional<TimePoint> went_at_;
     Bytes buffer_;
 };
 

@@ -183,5 +183,13 @@ TEST(Aim, MeetsTheBurstOfANatThatIsBusy) {
     }
 }
 
+TEST(Aim, OfABlockIsAPortOfItThatIsFree) {
+    SequenceModel of_block{.block = PortRange{.first = 30'000, .last = 30'255}};
+    EXPECT_EQ(aim(Ports{30'010}, of_block, 1s), 30'127);
+    EXPECT_EQ(aim(Ports{30'127, 30'128}, of_block, 1s), 30'129);
+    EXPECT_EQ(aim(Ports{40'000}, of_block, 1s), std::nullopt) << "another block than was measured";
+    EXPECT_EQ(aim(Ports{}, of_block, 1s), std::nullopt);
+}
+
 }  // namespace
 }  // namespace pinhole::rendezvous

@@ -40,9 +40,9 @@ TEST_F(HistoryStoreTest, WhatWasLearntIsThereAfterARestart) {
         PunchHistory history;
         store.load(history);
         history.record(key_, true);
-        store.save(history);
+        store.save(history, {});
         history.record(key_, false);
-        store.save(history);
+        store.flush(history);
     }
     HistoryStore store{folder_};
     PunchHistory history;
@@ -68,7 +68,7 @@ TEST_F(HistoryStoreTest, ADamagedFileIsSaidOnceAndDoneWithout) {
     store.load(history);
     for (int i = 0; i < 3; ++i) {
         history.record(key_, true);
-        store.save(history);
+        store.flush(history);
     }
     const auto said = testing::internal::GetCapturedStderr();
     EXPECT_FALSE(store.usable());
@@ -90,12 +90,65 @@ TEST_F(HistoryStoreTest, ADatabaseThatBecomesReadOnlyIsSaidOnce) {
     testing::internal::CaptureStderr();
     for (int i = 0; i < 3; ++i) {
         history.record(key_, true);
-        store.save(history);
+        store.flush(history);
     }
     const auto said = testing::internal::GetCapturedStderr();
     EXPECT_NE(said.find("is not kept"), std::string::npos);
     EXPECT_EQ(said.find("is not kept"), said.rfind("is not kept")) << said;
     EXPECT_EQ(history.find(key_)->tries, 3U);
+}
+
+TEST_F(HistoryStoreTest, WritesOnceInAWhileWhatManyCallsHaveChanged) {
+    HistoryStore store{folder_};
+    PunchHistory history;
+    const auto kept = [&] {
+        HistoryStore other{folder_};
+        PunchHistory read;
+        other.load(read);
+        return read.find(key_) ? read.find(key_)->tries : 0U;
+    };
+    TimePoint now{1h};
+    history.record(key_, true);
+    store.save(history, now);
+    EXPECT_EQ(kept(), 1U);
+    for (int i = 0; i < 100; ++i) {
+        history.record(key_, true);
+        store.save(history, now += 50ms);
+    }
+    EXPECT_EQ(kept(), 1U);
+    store.save(history, now + HistoryStore::kInterval);
+    EXPECT_EQ(kept(), 101U);
+}
+
+TEST_F(HistoryStoreTest, WhoHoldsTheFileLockedHoldsUpNobody) {
+    HistoryStore store{folder_};
+    PunchHistory history;
+    auto other = store::Database::open((folder_ / "punch.db").string());
+    ASSERT_TRUE(other);
+    testing::internal::CaptureStderr();
+    {
+        auto lock = store::Transaction::begin(*other);
+        ASSERT_TRUE(lock);
+        history.record(key_, true);
+        store.flush(history);
+        EXPECT_FALSE(history.changed());
+    }
+    EXPECT_NE(testing::internal::GetCapturedStderr().find("is not kept"), std::string::npos);
+    history.record(key_, true);
+    store.flush(history);
+    PunchHistory read;
+    store.load(read);
+    ASSERT_TRUE(read.find(key_));
+    EXPECT_EQ(read.find(key_)->tries, 2U) << "nothing is lost in the end";
+}
+
+TEST_F(HistoryStoreTest, ALinkToAnotherFileIsNotFollowed) {
+    fs::create_symlink(folder_ / "elsewhere", folder_ / "punch.db");
+    testing::internal::CaptureStderr();
+    const HistoryStore store{folder_};
+    EXPECT_NE(testing::internal::GetCapturedStderr(), "");
+    EXPECT_FALSE(store.usable());
+    EXPECT_FALSE(fs::exists(folder_ / "elsewhere"));
 }
 
 TEST_F(HistoryStoreTest, AMissingFolderIsNoReasonNotToServe) {

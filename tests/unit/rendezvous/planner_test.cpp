@@ -134,7 +134,7 @@ const std::vector<Row> kTable{
     {"E", "B", "host", "UDP is blocked at one side"},
     {"E", "?", "host udp", "different networks"},
     {"S", "S", "host udp predict", "two NATs"},
-    {"S", "C", "host udp", "two NATs"},
+    {"S", "C", "host udp predict", "two NATs"},
     {"S", "R", "host udp", "two NATs"},
     {"S", "B", "host", "UDP is blocked at one side"},
     {"C", "C", "host udp predict", "two NATs"},
@@ -245,10 +245,41 @@ TEST(Planner, ABlockIsScannedAtOnceAndWhole) {
     EXPECT_LE(widest.sides[1].steps.back().start + widest.sides[1].steps.back().budget, 3s);
 }
 
-TEST(Planner, WideBlocksOnBothSidesAreNotWorthTheProbes) {
-    auto caller = of_class("C", kCaller);
-    caller->udp.block = net::PortRange{.first = 30'000, .last = 30'512};
-    EXPECT_EQ(strategies(plan_of(caller, of_class("C", kCallee)).sides[0]), "host udp");
+std::optional<net::NetReport> with_block(std::uint16_t width, const net::Address& address) {
+    auto result = of_class("C", address);
+    result->udp.block = net::PortRange{.first = 30'000, .last = static_cast<std::uint16_t>(30'000 + width - 1)};
+    return result;
+}
+
+TEST(Planner, TwoBlocksAreFilledTowardOnePortOfEach) {
+    const auto planned = plan_of("C", "C");
+    ASSERT_EQ(planned.links.size(), 1U) << "then the blocks have no port left";
+    EXPECT_EQ(planned.links[0].kind, PunchLink::Kind::aim);
+    for (const std::size_t who : {0U, 1U}) {
+        const auto& open = planned.sides[who].steps.back();
+        EXPECT_EQ(open.sockets, 240) << "a sixteenth is left to others";
+        EXPECT_EQ(open.target.port, 0) << "it comes with the samples";
+        EXPECT_EQ(planned.links[0].model[who].block, (net::PortRange{.first = 30'000, .last = 30'255}));
+    }
+}
+
+TEST(Planner, ABlockIsFilledTowardWhereASequenceWillBe) {
+    const auto planned = plan_of("C", "S");
+    ASSERT_EQ(planned.links.size(), 1U);
+    EXPECT_EQ(planned.sides[0].steps.back().sockets, 240);
+    EXPECT_EQ(planned.sides[1].steps.back().sockets, 49);
+    const auto wide = plan_of(with_block(512, kCaller), of_class("S", kCallee));
+    EXPECT_EQ(wide.links.size(), 2U) << "half of it each time";
+}
+
+TEST(Planner, WideBlocksAreNotWorthTheProbes) {
+    const auto last = [](const auto& caller, const auto& callee) {
+        return net::strategy_names(plan_of(caller, callee).sides[0]).back();
+    };
+    EXPECT_EQ(last(with_block(320, kCaller), with_block(320, kCallee)), "predict");
+    EXPECT_EQ(last(with_block(360, kCaller), with_block(360, kCallee)), "udp") << "two of three times two of three";
+    EXPECT_EQ(last(with_block(512, kCaller), with_block(256, kCallee)), "udp");
+    EXPECT_EQ(last(with_block(513, kCaller), of_class("S", kCallee)), "udp");
 }
 
 TEST(Planner, TwoSequentialSidesAimAtEachOther) {
@@ -263,8 +294,8 @@ TEST(Planner, TwoSequentialSidesAimAtEachOther) {
         EXPECT_EQ(mine.start, other.start);
         EXPECT_EQ(mine.target, (net::Endpoint{.address = kCallee, .port = 0})) << "it comes with the samples";
         EXPECT_TRUE(mine.sample && other.sample);
-        EXPECT_EQ(mine.sockets, 73) << "4 · √150 + 25";
-        EXPECT_EQ(other.sockets, 37) << "4 · √10 + 25";
+        EXPECT_EQ(mine.sockets, 128) << "4 · √150 + 180 + 25, cut down";
+        EXPECT_EQ(other.sockets, 49) << "4 · √10 + 12 + 25";
     }
 }
 

@@ -1,6 +1,7 @@
 // Plans of calls: continued with samples, capped for every target and every prober, remembered by their outcome.
 #include "rendezvous/core/punches.hpp"
 
+#include "tests/unit/rendezvous/reports.hpp"
 #include "tests/unit/rendezvous/world.hpp"
 
 #include <algorithm>
@@ -21,18 +22,6 @@ using signaling::PunchScan;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-net::NetReport report(const net::Address& address, NatBehavior mapping, PortAllocation allocation) {
-    net::NetReport result;
-    result.udp.open = true;
-    result.udp.mapping = mapping;
-    result.udp.allocation = allocation;
-    result.udp.filtering = NatBehavior::address_and_port_dependent;
-    result.udp.reflexive = net::Endpoint{.address = address, .port = 40'000};
-    result.udp.delta = 1;
-    result.udp.rate = 0;
-    return result;
-}
 
 net::NetReport easy(const char* address) {
     return report(*net::Address::parse(address), NatBehavior::endpoint_independent, PortAllocation::random);
@@ -168,6 +157,49 @@ TEST(Punches, APeersWordAboutItsAddressIsNotTaken) {
     }
 }
 
+TEST(Punches, ACandidateAtAVictimsAddressIsNoTarget) {
+    World world;
+    auto& alice = world.log_in(1, "198.51.100.1:1");
+    auto& mallory = world.log_in(2, "203.0.113.1:1");
+    alice.send(signaling::Report{.report = easy(kAlice)});
+    mallory.send(signaling::Report{.report = hard(kBob, PortAllocation::random)});
+    auto victim = candidate(7);
+    victim.type = net::CandidateType::server_reflexive;
+    victim.endpoint = from("192.0.2.66:443");
+    alice.send(call_to(mallory));
+    world.pump();
+    mallory.send(
+        signaling::Answer{.call = mallory.one<signaling::Incoming>().call, .handshake = {4}, .candidates = {victim}});
+    world.pump();
+    const auto go = alice.one<Go>();
+    EXPECT_THAT(scans(go), SizeIs(2));
+    for (const auto& step : go.plan.steps) {
+        EXPECT_TRUE(step.act == PunchAct::check || step.target.address == *net::Address::parse(kBob));
+    }
+}
+
+TEST(Punches, CallsBeyondThePlansThatAreKeptGetChecks) {
+    Punches punches{{.max_plans = 1}};
+    const auto alice = easy(kAlice);
+    const auto bob = hard(kBob, PortAllocation::random);
+    const auto begin = [&](std::uint64_t call, const char* bob_at) {
+        auto moved = bob;
+        moved.udp.reflexive->address = *net::Address::parse(bob_at);
+        return punches.begin({.side = {.connection = {1}, .call = {call}},
+                              .id = {},
+                              .plan = {.report = &alice, .observed = *net::Address::parse(kAlice)}},
+                             {.side = {.connection = {2}, .call = {call}},
+                              .id = {},
+                              .plan = {.report = &moved, .observed = moved.udp.reflexive->address}},
+                             TimePoint{1h});
+    };
+    EXPECT_GT(net::max_probes(begin(1, kBob)[0]), 0U);
+    EXPECT_EQ(net::max_probes(begin(2, "203.0.113.2")[0]), 0U);
+    EXPECT_EQ(punches.guard().targets(), 2U) << "and nothing is reserved for them";
+    punches.handle_end({.connection = {1}, .call = {1}});
+    EXPECT_EQ(punches.size(), 0U);
+}
+
 TEST(Punches, ATargetIsProbedNoMoreThanTheCapInAMinute) {
     World world;
     Pair pair{world, easy(kAlice), hard(kBob, PortAllocation::random)};
@@ -175,7 +207,7 @@ TEST(Punches, ATargetIsProbedNoMoreThanTheCapInAMinute) {
     pair.alice.send(PunchOutcome{.call = pair.alice_go.call, .strategy = std::nullopt, .elapsed_ms = 8000});
     world.advance(30s);
     pair.call();
-    EXPECT_THAT(scans(pair.alice_go), IsEmpty()) << "half of it is there again";
+    EXPECT_THAT(scans(pair.alice_go), IsEmpty()) << "its minute is not over";
     const Pair other{world, easy("198.51.100.7"), hard(kBob, PortAllocation::random), 5, "198.51.100.7:1"};
     EXPECT_THAT(scans(other.alice_go), IsEmpty()) << "over all calls";
     const Pair elsewhere{world, easy("198.51.100.8"), hard("203.0.113.8", PortAllocation::random),
@@ -203,16 +235,61 @@ TEST(Punches, WhatAScannerDidNotSendIsGivenBack) {
     }
 }
 
-TEST(Punches, ACallThatIsGivenUpGivesBackItsProbesAndSaysNothingOfWhatWasToCome) {
+TEST(Punches, ACallThatWasGivenUpCostsWhatItHasSentAndTeachesNothing) {
     World world;
     Pair pair{world, easy(kAlice), hard(kBob, PortAllocation::random)};
     ASSERT_THAT(scans(pair.alice_go), SizeIs(2));
-    pair.alice.send(PunchOutcome{.call = pair.alice_go.call, .strategy = std::nullopt, .elapsed_ms = 0});
+    pair.alice.send(PunchOutcome{.call = pair.alice_go.call, .strategy = std::nullopt, .elapsed_ms = 400});
     pair.alice.send(End{.call = pair.alice_go.call, .reason = EndReason::hangup});
+    pair.bob.send(PunchOutcome{.call = pair.bob_go.call, .strategy = std::nullopt, .elapsed_ms = 400});
     world.pump();
-    EXPECT_FALSE(world.server().history().poll_changed());
+    EXPECT_FALSE(world.server().history().changed());
     pair.call();
     EXPECT_THAT(scans(pair.alice_go), SizeIs(2));
+}
+
+TEST(Punches, WhatIsLeftOfACapIsUsedForAFirstRoundOrNotAtAll) {
+    World world;
+    Pair pair{world, easy(kAlice), hard(kBob, PortAllocation::random)};
+    const auto first = scans(pair.alice_go);
+    ASSERT_THAT(first, SizeIs(2));
+    const auto spend = [&](std::int64_t probes) {
+        const auto elapsed = first.front().start + probes * net::kScanInterval;
+        pair.alice.send(PunchOutcome{.call = pair.alice_go.call,
+                                     .strategy = Strategy::birthday,
+                                     .elapsed_ms = static_cast<std::uint32_t>(
+                                         std::chrono::duration_cast<std::chrono::milliseconds>(elapsed).count())});
+        pair.bob.send(PunchOutcome{.call = pair.bob_go.call, .strategy = Strategy::birthday, .elapsed_ms = 0});
+        world.advance(1s);
+        pair.call();
+    };
+    spend(500);
+    const auto second = scans(pair.alice_go);
+    ASSERT_THAT(second, SizeIs(2));
+    EXPECT_EQ(second.front().probes, first.front().probes);
+    EXPECT_GT(second.back().probes, 500);
+    EXPECT_LT(second.back().probes, 560);
+    spend(700);
+    EXPECT_THAT(scans(pair.alice_go), IsEmpty());
+    EXPECT_TRUE(
+        std::ranges::all_of(pair.bob_go.plan.steps, [](const auto& step) { return step.act == PunchAct::check; }));
+}
+
+TEST(Punches, ARoundThatNothingIsLeftForIsNotOpenedEither) {
+    World world;
+    Pair pair{world, easy(kAlice), hard(kBob, PortAllocation::sequential)};
+    ASSERT_THAT(scans(pair.alice_go), SizeIs(2));
+    ASSERT_EQ(std::ranges::count(pair.bob_go.plan.steps, PunchAct::open, &net::PunchStep::act), 2);
+    // Only the first round's ports are left.
+    pair.alice.send(PunchOutcome{.call = pair.alice_go.call, .strategy = Strategy::predict, .elapsed_ms = 3521});
+    pair.bob.send(PunchOutcome{.call = pair.bob_go.call, .strategy = Strategy::predict, .elapsed_ms = 0});
+    const auto steps = pair.alice_go.plan.steps.size();
+    world.advance(1s);
+    pair.call();
+    auto left = scans(pair.alice_go);
+    ASSERT_THAT(left, SizeIs(1));
+    EXPECT_EQ(pair.alice_go.plan.steps.size(), steps) << "steps are named by their place";
+    EXPECT_EQ(std::ranges::count(pair.bob_go.plan.steps, PunchAct::open, &net::PunchStep::act), 1);
 }
 
 TEST(Punches, TheSideThatIsScannedCannotGiveBackWhatOthersSpend) {
@@ -301,46 +378,6 @@ TEST(Punches, APlanIsForgottenInTime) {
     punches.handle_timeout(TimePoint{1h} + 60s);
     EXPECT_EQ(punches.size(), 0U);
     EXPECT_FALSE(punches.next_timeout());
-}
-
-TEST(ScanGuard, KeepsATableOfItsSizeAndNoMore) {
-    ScanGuard guard{{.probes_per_minute = 2048, .max_targets = 4}};
-    TimePoint now{1h};
-    const auto claim = [&](std::uint8_t number) {
-        crypto::PeerId prober;
-        prober.bytes[0] = number;
-        return std::vector<ScanGuard::Claim>{{.target = net::Address::v4({203, 0, 113, number}),
-                                              .prober = prober,
-                                              .probes = 10,
-                                              .scans = true,
-                                              .from = now,
-                                              .until = now + 1s}};
-    };
-    for (std::uint8_t i = 0; i < 4; ++i) {
-        EXPECT_TRUE(guard.reserve(claim(i), 1s, now));
-    }
-    EXPECT_FALSE(guard.reserve(claim(9), 1s, now)) << "when in doubt, no probes";
-    now += 61s;
-    EXPECT_TRUE(guard.reserve(claim(9), 1s, now));
-    EXPECT_EQ(guard.targets(), 1U);
-}
-
-TEST(ScanGuard, HandsOutTurnsAndNoMoreThanFitsTheirWaiting) {
-    ScanGuard guard{{}};
-    const TimePoint now{1h};
-    const std::vector<ScanGuard::Claim> claims{{.target = *net::Address::parse(kBob),
-                                                .prober = {},
-                                                .probes = 100,
-                                                .scans = true,
-                                                .from = now,
-                                                .until = now + 4s}};
-    EXPECT_EQ(guard.reserve(claims, 5s, now), Duration{0s});
-    EXPECT_EQ(guard.reserve(claims, 5s, now), Duration{4s});
-    EXPECT_EQ(guard.reserve(claims, 5s, now), std::nullopt) << "8 s";
-    auto second = claims.front();
-    second.until += 4s;
-    guard.release(second, 0, now + 1s);
-    EXPECT_EQ(guard.reserve(claims, 5s, now), Duration{1s}) << "the turn is over before its time";
 }
 
 }  // namespace
