@@ -52,7 +52,7 @@ struct PunchStep {
     Duration start{};
     /// After `start`: then its sockets that heard nothing are closed.
     Duration budget = 5s;
-    /// Of open.
+    /// Of open. Of scan: 0; or 1, then probes leave from the first socket of the nearest `open` before it in the plan.
     std::uint16_t sockets = 0;
     /// Of open: fresh sockets ask the server's STUN before and after the burst, and the ports it saw are reported
     /// (signaling::PunchSamples), so that the server knows the interval that holds the burst's ports.

@@ -19,7 +19,7 @@ constexpr std::uint8_t kSmallestTtl = 2;
 OpenStep::OpenStep(net::PunchStep plan, std::size_t index, std::optional<net::Endpoint> stun, TimePoint go)
     : plan_(std::move(plan)),
       index_(index),
-      stun_(std::move(stun)),
+      stun_(stun),
       aimed_late_(plan_.target.port == 0),
       repeat_interval_(net::open_repeat(plan_)),
       start_(go + plan_.start),
@@ -49,6 +49,7 @@ void OpenStep::aim(std::uint16_t port, Outbox& out, TimePoint now) {
         add_burst(out, now);
     } else {
         repeat(now);
+        ttl_ = plan_.first_ttl;
     }
     send_queued(out, now);
 }
@@ -290,6 +291,11 @@ std::optional<TimePoint> OpenStep::next_timeout() const {
         }
     }
     return next;
+}
+
+std::optional<net::Endpoint> OpenStep::first_socket() const {
+    const auto first = std::ranges::find(sockets_, Role::punch, &Socket::role);
+    return first == sockets_.end() || first->state != State::open ? std::nullopt : std::optional{first->local};
 }
 
 bool OpenStep::owns(const net::Endpoint& local) const {

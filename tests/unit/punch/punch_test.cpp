@@ -357,6 +357,24 @@ TEST(Scan, WaitsForItsRangesAndTakesLaterOnes) {
     EXPECT_EQ(rig.ports().size(), 6U) << "its budget is over";
 }
 
+TEST(Scan, LeavesFromASocketThatAnOpenStepHasIfItIsToldSo) {
+    auto scan = scan_step({{.first = 100, .last = 109}}, 10, true);
+    scan.sockets = 1;
+    Rig rig{{open_step(1), scan}};
+    rig.sockets_come = false;
+    rig.run(150ms);
+    EXPECT_TRUE(rig.sent.empty()) << "there is no such socket yet";
+    rig.give_socket();
+    rig.run(100ms);
+    ASSERT_EQ(rig.probes().size(), 11U);
+    for (const auto& probe : rig.probes()) {
+        EXPECT_TRUE(rig.sockets.contains(probe.path.local));
+    }
+    Rig without{{scan}};
+    without.run(1s);
+    EXPECT_TRUE(without.sent.empty()) << "no open step, no socket";
+}
+
 TEST(Scan, ALateTimerMakesNoBurst) {
     Rig rig{{scan_step({{.first = 1000, .last = 2000}}, 1000)}};
     rig.now = TimePoint{} + 1s;
