@@ -19,6 +19,7 @@ import punch_network
 import sandbox
 
 _WORK = pathlib.Path("/run/bench")  # on the sandbox's own file system: gone with it
+_RUNS_ALONE = 3  # of ours, where aioice does not get through
 _LUCK = 3  # attempts of a pair of the kernel that are left to luck
 
 
@@ -29,13 +30,16 @@ def _classes(binaries, order):
 
 
 def _beside_aioice(binaries, order):
-    """In turn, so that both see the same machine. Where aioice does not get through, it is asked once."""
+    """In turn, so that both see the same machine. Where aioice does not get through, it is asked once, and we thrice."""
     (pair,) = order["pairs"]
     attempts = []
     with punch_network.ClassNetwork(binaries, _WORK, pair, order["delays_ms"]) as network:
-        for _ in range(order["runs"]):
+        for run in range(order["runs"]):
+            compares = run == 0 or attempts[0]["aioice"]["connected"]
+            if not compares and run == _RUNS_ALONE:
+                break
             attempts.append(network.couple.attempt())
-            if attempts[0].get("aioice", {"connected": True})["connected"]:
+            if compares:
                 attempts[-1]["aioice"] = _aioice(network)
     return [attempts]
 
