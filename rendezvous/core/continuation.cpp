@@ -61,9 +61,10 @@ void add_steps(std::vector<net::PortRange>& ranges, std::int32_t end, std::int32
     }
 }
 
-/// A port of the block that no sample has.
+/// A port of the block that no sample has. The block is what was seen of it, so that it may go on a little beyond.
 std::optional<std::uint16_t> inside(const net::PortRange& block, std::span<const std::uint16_t> samples) {
-    const auto outside = [&](std::uint16_t port) { return port < block.first || port > block.last; };
+    const auto beyond = (block.last - block.first) / 4;
+    const auto outside = [&](std::uint16_t port) { return port < block.first - beyond || port > block.last + beyond; };
     if (std::ranges::any_of(samples, outside)) {
         return std::nullopt;
     }

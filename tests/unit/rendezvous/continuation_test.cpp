@@ -187,6 +187,7 @@ TEST(Aim, OfABlockIsAPortOfItThatIsFree) {
     SequenceModel of_block{.block = PortRange{.first = 30'000, .last = 30'255}};
     EXPECT_EQ(aim(Ports{30'010}, of_block, 1s), 30'127);
     EXPECT_EQ(aim(Ports{30'127, 30'128}, of_block, 1s), 30'129);
+    EXPECT_EQ(aim(Ports{30'300}, of_block, 1s), 30'127) << "what was seen of a block is not all of it";
     EXPECT_EQ(aim(Ports{40'000}, of_block, 1s), std::nullopt) << "another block than was measured";
     EXPECT_EQ(aim(Ports{}, of_block, 1s), std::nullopt);
 }
