@@ -330,7 +330,14 @@ void ChatCommand::interrupt() {
 }
 
 void ChatCommand::ended(shell::SessionId id, const Error& reason) {
-    if (session_ != id || finishing()) {
+    if (finishing()) {
+        return;
+    }
+    if (!session_ && contact_ && contact_->id == peer_of(id) && stays() && may_try_again(reason)) {
+        wait_for_path(*contact_, reason, session::RetryPolicy::Role::called);
+        return;
+    }
+    if (session_ != id) {
         return;
     }
     // Ctrl-C is how people leave a chat: nothing was broken off.
@@ -338,6 +345,7 @@ void ChatCommand::ended(shell::SessionId id, const Error& reason) {
     const Error error =
         left ? Error{.code = session::make_error_code(session::Errc::peer_closed), .detail = {}} : reason;
     const bool was_connected = channel_.has_value() || stream_.has_value();
+    const auto role = outgoing_ ? session::RetryPolicy::Role::caller : session::RetryPolicy::Role::called;
     session_.reset();
     outgoing_ = false;
     stream_.reset();
@@ -345,6 +353,8 @@ void ChatCommand::ended(shell::SessionId id, const Error& reason) {
     channel_.reset();
     if (leaving_) {
         finish(concluding().value_or(Exit::done));
+    } else if (contact_ && stays() && may_try_again(error)) {
+        wait_for_path(*contact_, error, role);
     } else if (options_.wait) {
         const auto failure = explain(error, contact_ ? contact_->name : "");
         if (was_connected && failure.code != "peer-closed") {
@@ -361,8 +371,15 @@ void ChatCommand::ended(shell::SessionId id, const Error& reason) {
     }
 }
 
+void ChatCommand::try_again(shell::CallOptions options) {
+    if (!session_) {
+        outgoing_ = true;
+        session_ = call(*contact_, options);
+    }
+}
+
 void ChatCommand::server_lost(const Error& error) {
-    if (session_ && !channel_ && !options_.wait) {
+    if (session_ && !channel_ && !options_.wait && !waiting_for_path()) {
         fail(error, {});
     } else {
         NetworkCommand::server_lost(error);

@@ -29,6 +29,7 @@ class ChatCommand final : public NetworkCommand {
     void stream_event(shell::SessionId id, const transport::Event& event) override;
     void ended(shell::SessionId id, const Error& reason) override;
     void server_lost(const Error& error) override;
+    void try_again(shell::CallOptions options) override;
     shell::CallDecision incoming_call(const crypto::PeerId& from, std::uint8_t services) override;
 
     bool answers_pings() const override { return true; }
@@ -39,6 +40,10 @@ class ChatCommand final : public NetworkCommand {
     void read_stream();
     void pump();
     void handle_event(const chat::Event& event);
+
+    /// Somebody waits for the conversation, not for the end of a pipe.
+    [[nodiscard]] bool stays() const { return options_.wait || terminal_; }
+
     void start_input();
     void read_input();
     void take_input(std::string_view text);

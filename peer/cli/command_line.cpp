@@ -120,13 +120,14 @@ void add_chat_command(CLI::App& app, CommandLine& line) {
 
 void add_ping_command(CLI::App& app, CommandLine& line) {
     auto* ping = app.add_subcommand("ping", "Measure round trips to a contact, and say by which path");
-    ping->footer("Example:\n  pinhole ping bob --count 3");
+    ping->footer("Example:\n  pinhole ping bob --count 3\n  pinhole ping bob --until-direct");
     ping->add_option("NAME", line.ping.to, "Contact, by name or ID")->required()->type_name("NAME|ID");
     auto* count = ping->add_option("--count", line.ping.count, "End after so many answers")
                       ->type_name("N")
                       ->check(CLI::Range(1U, 1'000'000U))
                       ->capture_default_str();
-    ping->add_flag("--until-direct", line.ping.until_direct, "End with the first answer over a direct path")
+    ping->add_flag("--until-direct", line.ping.until_direct,
+                   "End with the first answer over a direct path; without a path, call again until there is one")
         ->excludes(count);
     ping->callback([&line] {
         line.command = [&line](Environment& environment) { return PingCommand{environment, line.ping}.execute(); };

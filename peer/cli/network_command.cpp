@@ -6,9 +6,11 @@
 #include "peer/files/errors.hpp"
 #include "peer/session/errors.hpp"
 
+#include <chrono>
 #include <csignal>
 
 #include <boost/asio/post.hpp>
+#include <fmt/format.h>
 
 namespace pinhole::cli {
 
@@ -37,7 +39,8 @@ NetworkCommand::NetworkCommand(Environment& environment, std::uint8_t services)
       report_cache_(environment),
       services_(services),
       signals_(io_, SIGINT, SIGTERM),
-      end_timer_(io_) {}
+      end_timer_(io_),
+      retry_timer_(io_) {}
 
 Exit NetworkCommand::run() {
     auto server = environment_.server();
@@ -92,6 +95,7 @@ void NetworkCommand::on_online(const session::SignalingClient::Online& online, s
         {{"id", environment_.identity().id().text()}, {"server", server_.text()}, {"reflexive", seen.text()}});
     if (was_online_) {
         output_.note("connected to the rendezvous server again");
+        retry();
         return;
     }
     was_online_ = true;
@@ -124,11 +128,66 @@ bool NetworkCommand::knows(const crypto::PeerId& caller) {
     return known;
 }
 
-shell::SessionId NetworkCommand::call(const peer_store::Contact& contact) {
+shell::SessionId NetworkCommand::call(const peer_store::Contact& contact, shell::CallOptions options) {
     output_.event("connecting", {{"peer", contact.id.text()}, {"name", contact.name}});
-    const auto id = node_->call(contact.id, services_);
+    const auto id = node_->call(contact.id, services_, options);
     sessions_.emplace(id, contact.id);
     return id;
+}
+
+bool NetworkCommand::may_try_again(const Error& error) const {
+    using enum session::Errc;
+    const auto is = [&](session::Errc code) { return error.code == session::make_error_code(code); };
+    return is(no_path) || (retries_.waiting() && (is(peer_offline) || is(peer_unwanting) || is(no_answer)));
+}
+
+void NetworkCommand::wait_for_path(const peer_store::Contact& contact, const Error& error,
+                                   session::RetryPolicy::Role role) {
+    const auto now = io::now();
+    retries_.handle_failed(role, now);
+    const auto failure = explain(error, contact.name);
+    Json in_s;
+    std::string when = "waiting for another network, or for a call";
+    if (const auto due = retries_.next_timeout()) {
+        const auto seconds = std::chrono::ceil<std::chrono::seconds>(std::max(*due - now, Duration{})).count();
+        in_s = seconds;
+        when = seconds < 60 ? "trying once more"
+                            : fmt::format("trying again in {} min, and whenever this network changes", seconds / 60);
+    }
+    output_.event("retry", {{"peer", contact.id.text()},
+                            {"name", contact.name},
+                            {"code", failure.code},
+                            {"message", failure.message},
+                            {"in_s", in_s}});
+    output_.note(failure.message + "; " + when);
+    await_retry();
+}
+
+void NetworkCommand::await_retry() {
+    retry_timer_.cancel();
+    if (const auto due = retries_.next_timeout()) {
+        retry_timer_.expires_at(io::to_steady(*due));
+        retry_timer_.async_wait([this](const boost::system::error_code& cancelled) {
+            if (!cancelled) {
+                retry();
+            }
+        });
+    }
+}
+
+// Without the server nobody can be called: on_online comes back here.
+void NetworkCommand::retry() {
+    if (finishing() || !node_->online()) {
+        return;
+    }
+    if (const auto attempt = retries_.poll_attempt(io::now())) {
+        try_again({.fresh_port = attempt->fresh_port, .other_side_first = attempt->other_side_first});
+    }
+}
+
+void NetworkCommand::on_network_changed() {
+    retries_.handle_network_changed(io::now());
+    await_retry();
 }
 
 shell::CallDecision NetworkCommand::on_call(const crypto::PeerId& from, std::uint8_t services) {
@@ -174,6 +233,8 @@ void NetworkCommand::on_session(shell::SessionId id, const session::Event& event
         report_path(*path);
         path_in_use(id, *path);
     } else if (std::holds_alternative<session::Connected>(event)) {
+        retries_.handle_over();
+        await_retry();
         const auto& peer = peer_of(id);
         output_.event(
             "connected",

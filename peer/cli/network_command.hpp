@@ -5,6 +5,7 @@
 #include "common/base/log.hpp"
 #include "peer/cli/database_report_cache.hpp"
 #include "peer/cli/environment.hpp"
+#include "peer/session/retry_policy.hpp"
 #include "peer/shell/node.hpp"
 
 #include <chrono>
@@ -53,7 +54,19 @@ class NetworkCommand : public shell::NodeHandler {
     /// Whether a caller is a contact; a stranger is mentioned, at most every ten seconds, so that the user can add it.
     [[nodiscard]] bool knows(const crypto::PeerId& caller);
     /// Calls a contact and reports `connecting`.
-    shell::SessionId call(const peer_store::Contact& contact);
+    shell::SessionId call(const peer_store::Contact& contact, shell::CallOptions options = {});
+
+    /// For a command that stays: a call found no path, or a later one nobody; says so and calls try_again() when it is
+    /// time, until a session is connected.
+    void wait_for_path(const peer_store::Contact& contact, const Error& error, session::RetryPolicy::Role role);
+
+    virtual void try_again(shell::CallOptions) {}
+
+    /// Whether wait_for_path() is what such an end of a call wants, if the command stays.
+    [[nodiscard]] bool may_try_again(const Error& error) const;
+
+    [[nodiscard]] bool waiting_for_path() const { return retries_.waiting(); }
+
     /// Closes what is open, then ends run() with this code. The first call decides the code.
     void finish(Exit exit);
     void fail(const Failure& failure);
@@ -83,12 +96,15 @@ class NetworkCommand : public shell::NodeHandler {
   private:
     void on_online(const session::SignalingClient::Online& online, std::optional<net::Endpoint> reflexive) final;
     void on_server_lost(const Error& error, bool was_online) final;
+    void on_network_changed() final;
     shell::CallDecision on_call(const crypto::PeerId& from, std::uint8_t services) final;
     void on_answering(shell::SessionId id, const crypto::PeerId& from) final;
     void on_pinged(shell::SessionId id, const session::Event& event);
     void on_session(shell::SessionId id, const session::Event& event) final;
     void report_path(const session::PathInUse& path);
     void await_signal();
+    void await_retry();
+    void retry();
     void stop_when_closed();
     void end_after_patience(Exit exit, std::chrono::seconds patience);
 
@@ -99,6 +115,8 @@ class NetworkCommand : public shell::NodeHandler {
     std::map<shell::SessionId, crypto::PeerId> sessions_;
     std::set<shell::SessionId> pinged_by_;  ///< of these, the sessions that are nothing but pings
     bool answering_ping_ = false;           ///< the call that was just taken is one
+    session::RetryPolicy retries_;
+    boost::asio::steady_timer retry_timer_;
     bool was_online_ = false;
     std::optional<Exit> exit_;
     std::optional<Exit> concluding_;

@@ -82,11 +82,20 @@ void PingCommand::report(Duration rtt) {
 }
 
 void PingCommand::ended(shell::SessionId, const Error& error) {
-    fail(error, contact_.name);
+    session_.reset();
+    if (options_.until_direct && !finishing() && may_try_again(error)) {
+        wait_for_path(contact_, error, session::RetryPolicy::Role::caller);
+    } else {
+        fail(error, contact_.name);
+    }
+}
+
+void PingCommand::try_again(shell::CallOptions options) {
+    session_ = call(contact_, options);
 }
 
 void PingCommand::server_lost(const Error& error) {
-    if (answered_ == 0) {
+    if (answered_ == 0 && !waiting_for_path()) {
         fail(error, {});
     }
 }

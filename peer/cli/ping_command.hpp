@@ -10,7 +10,7 @@ namespace pinhole::cli {
 struct PingOptions {
     std::string to;
     unsigned count = 4;
-    bool until_direct = false;  ///< end with the first answer over a direct path
+    bool until_direct = false;  ///< end with the first answer over a direct path, and wait for one
 };
 
 class PingCommand final : public NetworkCommand {
@@ -26,6 +26,7 @@ class PingCommand final : public NetworkCommand {
     void path_in_use(shell::SessionId id, const session::PathInUse& path) override;
     void ended(shell::SessionId id, const Error& error) override;
     void server_lost(const Error& error) override;
+    void try_again(shell::CallOptions options) override;
     shell::CallDecision incoming_call(const crypto::PeerId& from, std::uint8_t services) override;
 
     void ask();

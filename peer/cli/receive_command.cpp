@@ -4,6 +4,7 @@
 #include "common/base/log.hpp"
 #include "common/io/clock.hpp"
 #include "peer/files/errors.hpp"
+#include "peer/session/errors.hpp"
 
 #include <filesystem>
 #include <istream>
@@ -314,6 +315,9 @@ void ReceiveCommand::interrupt() {
 
 void ReceiveCommand::ended(shell::SessionId id, const Error& error) {
     log::debug("session ended: {}", error.message());
+    if (error.code == session::make_error_code(session::Errc::no_path) && !finishing()) {
+        output_.fail(explain(error, environment_.name_of(peer_of(id))));  // and goes on: others may call
+    }
     for (auto entry = transfers_.begin(); entry != transfers_.end();) {
         if (entry->first.first != id) {
             ++entry;

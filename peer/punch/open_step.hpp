@@ -61,6 +61,7 @@ class OpenStep {
     void send_queued(Outbox& out, TimePoint now);
     void ask(Socket& socket, Outbox& out, TimePoint now);
     void tend_samples(Outbox& out, TimePoint now);
+    [[nodiscard]] std::uint8_t ttl_of(std::size_t socket) const;
     void repeat(TimePoint now);
     void finish(Outbox& out);
     void drop(Socket& socket, Outbox& out);

@@ -30,7 +30,7 @@ net::PunchStep bounded(net::PunchStep step) {
 
 class Puncher::Impl {
   public:
-    Impl(Config config, Rng& rng) : config_(std::move(config)), out_(rng, config_.budget) {}
+    Impl(const Config& config, Rng& rng) : config_(config), out_(rng, config_.budget) {}
 
     void start(net::PunchPlan plan, TimePoint go) {
         if (state_ != State::idle) {
@@ -198,7 +198,7 @@ class Puncher::Impl {
     std::optional<TimePoint> close_at_;
 };
 
-Puncher::Puncher(Config config, Rng& rng) : impl_(std::make_unique<Impl>(std::move(config), rng)) {}
+Puncher::Puncher(const Config& config, Rng& rng) : impl_(std::make_unique<Impl>(config, rng)) {}
 
 Puncher::Puncher(Puncher&&) noexcept = default;
 Puncher& Puncher::operator=(Puncher&&) noexcept = default;

@@ -20,8 +20,9 @@ using net::Strategy;
 constexpr Duration kHeadStart = 300ms;
 constexpr Duration kMaxHeadStart = 1s;
 constexpr Duration kCheckBudget = 5s;
-/// TTL that passes most homes' routers and does not reach the other side's.
-constexpr std::uint8_t kUsualOpeningTtl = 3;
+/// Of the probes, which try every TTL from 2 on: passes the routers of most homes and providers, and rarely reaches the
+/// other side's.
+constexpr std::uint8_t kUsualOpeningTtl = 4;
 constexpr std::uint8_t kLargestOpeningTtl = 16;
 
 // Bracket: the burst of the hard side lies between two samples, so any of its ports will do.
@@ -164,8 +165,8 @@ std::string topology(const View& a, const View& b) {
 
 class Planner {
   public:
-    Planner(View caller, View callee, const PunchHistory& history)
-        : views_{std::move(caller), std::move(callee)}, history_(history) {
+    Planner(const View& caller, const View& callee, const PunchHistory& history)
+        : views_{caller, callee}, history_(history) {
         result_.classes = {views_[0].nat_class, views_[1].nat_class};
     }
 

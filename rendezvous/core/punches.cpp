@@ -13,8 +13,9 @@ using net::PunchAct;
 using net::PunchStep;
 using net::Strategy;
 
-/// From Go's leaving the server to its instant at a side: half a round trip, and the wait for the other side.
-constexpr Duration kGoDelay = 3s;
+/// From Go's leaving the server to its instant at a side at most: half a round trip, the wait for the other side, and
+/// what TCP takes to repeat it on a bad link.
+constexpr Duration kGoDelay = 10s;
 
 std::optional<ScanGuard::Claim> claim_of(const net::PunchPlan& plan, const net::Address& target,
                                          const crypto::PeerId& prober, TimePoint now) {
@@ -233,11 +234,13 @@ void Punches::handle_outcome(ConnectionId from, const signaling::PunchOutcome& o
     const Duration elapsed = std::chrono::milliseconds{outcome.elapsed_ms};
     if (auto claim = std::exchange(plan.claims[found->who], std::nullopt)) {
         std::uint32_t sent = 0;
+        Duration last{};
         for (const auto& step : plan.plans[found->who].steps) {
             sent += net::probes_by(step, elapsed + 1ms);  // it was rounded down
+            last = std::max(last, step.act == PunchAct::check ? Duration{} : step.start + step.budget);
         }
         // What a side did not send it says itself; the side that is probed has no voice in it.
-        guard_.release(*claim, sent, now);
+        guard_.release(*claim, sent, now - std::max(elapsed - last, Duration{}));
     }
     // Both sides see the same outcome: one voice a call.
     if (found->who == 0 && !plan.recorded) {

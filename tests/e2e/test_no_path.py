@@ -10,6 +10,7 @@ class NoPath(LabCase):
         error = self.assert_fails(sender, NO_PATH, timeout=45)
         self.assertRegex(error["message"], reason)
         self.assertTrue(error.get("hint"), "an error without a way out")
+        self.assertIn("no path to alice: ", receiver.wait_event("error", code="no-path")["message"])
         self.assertTrue(receiver.running, "a failed call must not end who waits for others")
         self.assertEqual(list(self.inbox().iterdir()), [])
 

@@ -213,7 +213,7 @@ TEST(Planner, TheHardSideOpensAndTheOtherScansWhatItSampled) {
         EXPECT_EQ(link.opener, 1U);
         EXPECT_TRUE(opens.at(link.open_step).sample);
         EXPECT_EQ(opens.at(link.open_step).target, (net::Endpoint{.address = kCaller, .port = 40'000}));
-        EXPECT_EQ(opens.at(link.open_step).first_ttl, 3);
+        EXPECT_EQ(opens.at(link.open_step).first_ttl, 4);
         EXPECT_TRUE(scans.at(link.scan_step).ranges.empty()) << "they come when the samples are there";
         EXPECT_EQ(scans.at(link.scan_step).target, (net::Endpoint{.address = kCallee, .port = 0}));
     }

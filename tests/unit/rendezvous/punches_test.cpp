@@ -234,6 +234,20 @@ TEST(Punches, ATargetIsProbedNoMoreThanTheCapInAMinute) {
     EXPECT_THAT(scans(pair.alice_go), SizeIs(2));
 }
 
+TEST(Punches, ACallThatFailedMayBeTriedAgainAMinuteAfterItsLastProbe) {
+    World world;
+    Pair pair{world, easy(kAlice), hard(kBob, PortAllocation::random)};
+    const auto last = scans(pair.alice_go).back();
+    world.advance(10s);
+    pair.alice.send(PunchOutcome{.call = pair.alice_go.call, .strategy = std::nullopt, .elapsed_ms = 10'000});
+    world.advance(last.start + last.budget + 50s - 1ms);
+    pair.call();
+    EXPECT_THAT(scans(pair.alice_go), IsEmpty());
+    world.advance(1ms);
+    pair.call();
+    EXPECT_THAT(scans(pair.alice_go), SizeIs(2));
+}
+
 TEST(Punches, WhatAScannerDidNotSendIsGivenBack) {
     World world;
     Pair pair{world, easy(kAlice), hard(kBob, PortAllocation::random)};
