@@ -57,8 +57,8 @@ struct PunchStep {
     /// Of open: fresh sockets ask the server's STUN before and after the burst, and the ports it saw are reported
     /// (signaling::PunchSamples), so that the server knows the interval that holds the burst's ports.
     bool sample = false;
-    /// Of open: the first probes of the sockets have the TTLs from 2 to this one, in turns, so that some open our NATs
-    /// and do not reach the other side's; 0 is an ordinary one.
+    /// Of open: the first probes of the sockets have TTLs from 2 to this one, so that some open our NATs and do not
+    /// reach the other side's; 0 is an ordinary one.
     std::uint8_t first_ttl = 0;
     /// Of open: the other side's endpoint; a server-reflexive candidate of it at this address is newer than this port.
     /// Port 0: samples first (`before` only, `after` empty), then waits for signaling::PunchScan of this step, whose

@@ -171,11 +171,19 @@ void OpenStep::send_queued(Outbox& out, TimePoint now) {
 }
 
 // Behind how many NATs we are cannot be measured where each destination sees another port. Probes that pass them all
-// open them; those that go further may come to the other side's NAT, which may hold it against us. Of each there are
-// some.
+// open them. Those that go further may come to the other side's NAT, and when that is scanned from, it may take another
+// port from then on: so half of them have the smallest TTL, and those at both ends, where a scan in order comes first.
 std::uint8_t OpenStep::ttl_of(std::size_t socket) const {
-    const auto choices = ttl_ > kSmallestTtl ? ttl_ - kSmallestTtl + 1U : 1U;
-    return static_cast<std::uint8_t>(std::min(kSmallestTtl, ttl_) + socket % choices);
+    if (ttl_ <= kSmallestTtl) {
+        return ttl_;
+    }
+    const auto depth = std::min(socket, sockets_.size() - 1 - socket);
+    const auto quarter = std::max<std::size_t>(sockets_.size() / 4, 1);
+    if (depth < quarter) {
+        return kSmallestTtl;
+    }
+    const auto more = 1 + (depth - quarter) * (ttl_ - kSmallestTtl) / quarter;
+    return static_cast<std::uint8_t>(std::min<std::size_t>(kSmallestTtl + more, ttl_));
 }
 
 void OpenStep::repeat(TimePoint now) {
