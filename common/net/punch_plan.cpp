@@ -14,7 +14,8 @@ std::int64_t times_before(Duration end, Duration interval) {
 }  // namespace
 
 Duration open_repeat(const PunchStep& step) {
-    return step.target.port == 0 ? kAimedRepeat : kOpenRepeat;
+    // Both sides sample, and aim at each other; otherwise it is the other side that comes.
+    return step.target.port == 0 && step.sample ? kAimedRepeat : kOpenRepeat;
 }
 
 std::uint32_t probes_by(const PunchStep& step, Duration elapsed) {

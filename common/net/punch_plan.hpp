@@ -52,13 +52,13 @@ struct PunchStep {
     Duration start{};
     /// After `start`: then its sockets that heard nothing are closed.
     Duration budget = 5s;
-    /// Of open.
+    /// Of open. Of scan: 0; or 1, then probes leave from the first socket of the nearest `open` before it in the plan.
     std::uint16_t sockets = 0;
     /// Of open: fresh sockets ask the server's STUN before and after the burst, and the ports it saw are reported
     /// (signaling::PunchSamples), so that the server knows the interval that holds the burst's ports.
     bool sample = false;
-    /// Of open: TTL of the first probe of each socket, so that it opens our NATs and does not reach the other side's;
-    /// 0 is an ordinary one.
+    /// Of open: the first probes of the sockets have the TTLs from 2 to this one, in turns, so that some open our NATs
+    /// and do not reach the other side's; 0 is an ordinary one.
     std::uint8_t first_ttl = 0;
     /// Of open: the other side's endpoint; a server-reflexive candidate of it at this address is newer than this port.
     /// Port 0: samples first (`before` only, `after` empty), then waits for signaling::PunchScan of this step, whose

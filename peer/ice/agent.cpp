@@ -62,12 +62,13 @@ void Agent::Impl::end_of_remote_candidates(TimePoint now) {
     advance(now);
 }
 
-void Agent::Impl::start(TimePoint now) {
+void Agent::Impl::start(TimePoint now, int at_once) {
     if (phase_ != Phase::idle) {
         return;
     }
     phase_ = Phase::running;
     next_slot_ = now;
+    at_once_ = at_once;
     give_up_at_ = now + config_.patience;
     if (keep_until_) {
         keep_until(*keep_until_);
@@ -144,7 +145,8 @@ void Agent::Impl::advance(TimePoint now) {
         give_up();
     }
     if (phase_ == Phase::running && now >= next_slot_ && send_one(now)) {
-        next_slot_ = now + config_.pacing;
+        at_once_ = std::max(at_once_ - 1, 0);
+        next_slot_ = at_once_ > 0 ? now : now + config_.pacing;
     }
 }
 
@@ -231,8 +233,8 @@ void Agent::end_of_remote_candidates(TimePoint now) {
     impl_->end_of_remote_candidates(now);
 }
 
-void Agent::start(TimePoint now) {
-    impl_->start(now);
+void Agent::start(TimePoint now, int at_once) {
+    impl_->start(now, at_once);
 }
 
 void Agent::check(const net::PathAddresses& path, TimePoint now) {

@@ -86,7 +86,8 @@ class Agent {
     /// RFC 8838 §14: nothing more will be offered by the other side.
     void end_of_remote_candidates(TimePoint now);
     /// Begins to check. Checks that arrive before are answered and queued as triggered.
-    void start(TimePoint now);
+    /// `at_once`: so many checks need not wait for a slot of their own.
+    void start(TimePoint now, int at_once = 1);
     /// Something came in on this path that was not a check: is it a pair? `path.local` may be a socket that was never
     /// offered as a candidate; it makes no pairs but those named here.
     void check(const net::PathAddresses& path, TimePoint now);

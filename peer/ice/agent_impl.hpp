@@ -23,7 +23,7 @@ class Agent::Impl {
     void add_local_candidate(const net::Candidate& candidate, TimePoint now);
     void add_remote_candidate(const net::Candidate& candidate, TimePoint now);
     void end_of_remote_candidates(TimePoint now);
-    void start(TimePoint now);
+    void start(TimePoint now, int at_once);
     void check(const net::PathAddresses& path, TimePoint now);
     void keep_until(TimePoint when);
     void close();
@@ -100,6 +100,7 @@ class Agent::Impl {
     bool ordinary_last_ = false;  ///< so that retransmissions and new checks take turns
     std::size_t pairs_checked_ = 0;
     TimePoint next_slot_{};
+    int at_once_ = 1;  ///< checks that this slot has room for
     std::optional<TimePoint> give_up_at_;
     std::optional<TimePoint> keep_until_;  ///< paths may be named by then that nobody offers
     std::optional<TimePoint> nominate_at_;

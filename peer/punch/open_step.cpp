@@ -11,13 +11,15 @@ namespace {
 constexpr Duration kBurstInterval = 1ms;
 constexpr Duration kSampleRetry = 300ms;
 constexpr int kSampleAsks = 3;
+/// The first router drops what has 1.
+constexpr std::uint8_t kSmallestTtl = 2;
 
 }  // namespace
 
 OpenStep::OpenStep(net::PunchStep plan, std::size_t index, std::optional<net::Endpoint> stun, TimePoint go)
     : plan_(std::move(plan)),
       index_(index),
-      stun_(std::move(stun)),
+      stun_(stun),
       aimed_late_(plan_.target.port == 0),
       repeat_interval_(net::open_repeat(plan_)),
       start_(go + plan_.start),
@@ -47,6 +49,7 @@ void OpenStep::aim(std::uint16_t port, Outbox& out, TimePoint now) {
         add_burst(out, now);
     } else {
         repeat(now);
+        ttl_ = plan_.first_ttl;
     }
     send_queued(out, now);
 }
@@ -155,7 +158,7 @@ void OpenStep::send_queued(Outbox& out, TimePoint now) {
             next_at_ = now + kBurstInterval;
             if (socket.role != Role::punch) {
                 ask(socket, out, now);
-            } else if (!out.probe({.local = socket.local, .remote = plan_.target}, ttl_, now)) {
+            } else if (!out.probe({.local = socket.local, .remote = plan_.target}, ttl_of(queue_.front()), now)) {
                 queue_.clear();
                 repeat_at_.reset();
                 return;
@@ -163,6 +166,14 @@ void OpenStep::send_queued(Outbox& out, TimePoint now) {
         }
         queue_.pop_front();
     }
+}
+
+// Behind how many NATs we are cannot be measured where each destination sees another port. Probes that pass them all
+// open them; those that go further may come to the other side's NAT, which may hold it against us. Of each there are
+// some.
+std::uint8_t OpenStep::ttl_of(std::size_t socket) const {
+    const auto choices = ttl_ > kSmallestTtl ? ttl_ - kSmallestTtl + 1U : 1U;
+    return static_cast<std::uint8_t>(std::min(kSmallestTtl, ttl_) + socket % choices);
 }
 
 void OpenStep::repeat(TimePoint now) {
@@ -272,6 +283,11 @@ std::optional<TimePoint> OpenStep::next_timeout() const {
         }
     }
     return next;
+}
+
+std::optional<net::Endpoint> OpenStep::first_socket() const {
+    const auto first = std::ranges::find(sockets_, Role::punch, &Socket::role);
+    return first == sockets_.end() || first->state != State::open ? std::nullopt : std::optional{first->local};
 }
 
 bool OpenStep::owns(const net::Endpoint& local) const {

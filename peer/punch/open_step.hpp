@@ -30,9 +30,13 @@ class OpenStep {
     void close_all_but(const std::optional<net::Endpoint>& kept, Outbox& out);
 
     [[nodiscard]] std::optional<TimePoint> next_timeout() const;
+    /// As long as it is open.
+    [[nodiscard]] std::optional<net::Endpoint> first_socket() const;
     [[nodiscard]] bool owns(const net::Endpoint& local) const;
 
     [[nodiscard]] net::Strategy strategy() const { return plan_.strategy; }
+
+    [[nodiscard]] net::Family family() const { return plan_.target.address.family(); }
 
   private:
     enum class Role : std::uint8_t { before, punch, after };
@@ -57,6 +61,7 @@ class OpenStep {
     void send_queued(Outbox& out, TimePoint now);
     void ask(Socket& socket, Outbox& out, TimePoint now);
     void tend_samples(Outbox& out, TimePoint now);
+    [[nodiscard]] std::uint8_t ttl_of(std::size_t socket) const;
     void repeat(TimePoint now);
     void finish(Outbox& out);
     void drop(Socket& socket, Outbox& out);

@@ -10,8 +10,7 @@
 
 namespace pinhole::punch {
 
-/// Of all steps together. A plan is over within kMaxPunchStart + kMaxPunchBudget, so that this is also what leaves in a
-/// minute.
+/// Of all steps together; of all plans together ProbeBudget says.
 inline constexpr std::uint64_t kMaxProbes = net::kMaxScanProbes;
 /// Sockets that are open or asked for, those that only sample included.
 inline constexpr std::size_t kMaxSockets = net::kMaxPunchSockets + 2;

@@ -30,7 +30,7 @@ net::PunchStep bounded(net::PunchStep step) {
 
 class Puncher::Impl {
   public:
-    Impl(Config config, Rng& rng) : config_(std::move(config)), out_(rng, config_.budget) {}
+    Impl(const Config& config, Rng& rng) : config_(config), out_(rng, config_.budget) {}
 
     void start(net::PunchPlan plan, TimePoint go) {
         if (state_ != State::idle) {
@@ -48,7 +48,7 @@ class Puncher::Impl {
                 opens_.emplace(i, OpenStep{std::move(step), i, config_.stun, go});
             } else if (step.act == net::PunchAct::scan &&
                        step.target.address.family() == config_.main.address.family()) {
-                scans_.emplace(i, ScanStep{std::move(step), config_.main, go});
+                add_scan(i, std::move(step), go);
             }
         }
     }
@@ -58,6 +58,7 @@ class Puncher::Impl {
             return;
         }
         if (const auto scan = scans_.find(step); scan != scans_.end()) {
+            place_scans(now);
             scan->second.set_ranges(std::move(ranges), out_.rng(), now);
             scan->second.work(out_, now);
         } else if (const auto open = opens_.find(step); open != opens_.end()) {
@@ -74,6 +75,7 @@ class Puncher::Impl {
     void settle(SocketToken token, std::optional<net::Endpoint> local, TimePoint now) {
         for (auto& [index, open] : opens_) {
             if (open.settle(token, local, out_, now)) {
+                place_scans(now);
                 return;
             }
         }
@@ -113,6 +115,7 @@ class Puncher::Impl {
             for (auto& [index, open] : opens_) {
                 open.work(out_, now);
             }
+            place_scans(now);
             for (auto& [index, scan] : scans_) {
                 scan.work(out_, now);
             }
@@ -153,6 +156,22 @@ class Puncher::Impl {
   private:
     enum class State : std::uint8_t { idle, running, lingering, over };
 
+    void add_scan(std::size_t index, net::PunchStep step, TimePoint go) {
+        if (step.sockets == 0) {
+            scans_.emplace(index, ScanStep{std::move(step), config_.main, go});
+        } else if (!opens_.empty() && opens_.rbegin()->second.family() == step.target.address.family()) {
+            scans_.emplace(index, ScanStep{std::move(step), std::nullopt, go});
+            from_open_.emplace(index, opens_.rbegin()->first);
+        }
+    }
+
+    /// Whose probes leave from a socket that an open step has, or has no more.
+    void place_scans(TimePoint now) {
+        for (const auto& [scan, open] : from_open_) {
+            scans_.at(scan).leave_from(opens_.at(open).first_socket(), now);
+        }
+    }
+
     void stop() {
         out_.silence();
         for (auto& [index, open] : opens_) {
@@ -172,13 +191,14 @@ class Puncher::Impl {
     Config config_;
     Outbox out_;
     State state_ = State::idle;
-    std::map<std::size_t, OpenStep> opens_;  ///< by index in the plan
-    std::map<std::size_t, ScanStep> scans_;  ///< likewise
+    std::map<std::size_t, OpenStep> opens_;         ///< by index in the plan
+    std::map<std::size_t, ScanStep> scans_;         ///< likewise
+    std::map<std::size_t, std::size_t> from_open_;  ///< scans that leave from the socket of an open step
     std::optional<net::Endpoint> kept_;
     std::optional<TimePoint> close_at_;
 };
 
-Puncher::Puncher(Config config, Rng& rng) : impl_(std::make_unique<Impl>(std::move(config), rng)) {}
+Puncher::Puncher(const Config& config, Rng& rng) : impl_(std::make_unique<Impl>(config, rng)) {}
 
 Puncher::Puncher(Puncher&&) noexcept = default;
 Puncher& Puncher::operator=(Puncher&&) noexcept = default;

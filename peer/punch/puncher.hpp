@@ -70,7 +70,7 @@ using Action = std::variant<OpenSocket, CloseSocket, SendProbe, Promote, Samples
 
 class Puncher {
   public:
-    Puncher(Config config, Rng& rng);
+    Puncher(const Config& config, Rng& rng);
     Puncher(Puncher&&) noexcept;
     Puncher& operator=(Puncher&&) noexcept;
     ~Puncher();

@@ -15,8 +15,15 @@ constexpr std::size_t kPorts = 65536;
 
 }  // namespace
 
-ScanStep::ScanStep(net::PunchStep plan, const net::Endpoint& from, TimePoint go)
+ScanStep::ScanStep(net::PunchStep plan, const std::optional<net::Endpoint>& from, TimePoint go)
     : plan_(std::move(plan)), from_(from), start_(go + plan_.start), end_(start_ + plan_.budget), next_at_(start_) {}
+
+void ScanStep::leave_from(const std::optional<net::Endpoint>& from, TimePoint now) {
+    if (!from_ && from) {
+        next_at_ = std::max(now, next_at_);
+    }
+    from_ = from;
+}
 
 void ScanStep::set_ranges(std::vector<net::PortRange> ranges, Rng& rng, TimePoint now) {
     if (over_ || now >= end_) {
@@ -63,6 +70,9 @@ void ScanStep::work(Outbox& out, TimePoint now) {
         over_ = true;
         return;
     }
+    if (!from_) {
+        return;
+    }
     if (!chosen_ && !plan_.ranges.empty()) {
         choose_ports(out.rng());
     }
@@ -86,7 +96,7 @@ void ScanStep::work(Outbox& out, TimePoint now) {
         }
         const auto port = ports_[next_++];
         if (sent_ >= net::kMaxScanProbes ||
-            !out.probe({.local = from_, .remote = {.address = plan_.target.address, .port = port}}, 0, now)) {
+            !out.probe({.local = *from_, .remote = {.address = plan_.target.address, .port = port}}, 0, now)) {
             over_ = true;
             return;
         }
@@ -101,7 +111,7 @@ std::optional<TimePoint> ScanStep::next_timeout() const {
     if (over_) {
         return std::nullopt;
     }
-    const bool work_left = chosen_ || !plan_.ranges.empty();
+    const bool work_left = from_ && (chosen_ || !plan_.ranges.empty());
     return work_left ? std::min(next_at_, end_) : end_;
 }
 

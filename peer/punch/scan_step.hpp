@@ -11,8 +11,10 @@ namespace pinhole::punch {
 
 class ScanStep {
   public:
-    /// `plan` is within the bounds; `from` is where probes leave.
-    ScanStep(net::PunchStep plan, const net::Endpoint& from, TimePoint go);
+    /// `plan` is within the bounds; `from` is where probes leave; nothing: nowhere yet.
+    ScanStep(net::PunchStep plan, const std::optional<net::Endpoint>& from, TimePoint go);
+
+    void leave_from(const std::optional<net::Endpoint>& from, TimePoint now);
 
     /// Other ports than before. Nothing more is sent to the old ones.
     void set_ranges(std::vector<net::PortRange> ranges, Rng& rng, TimePoint now);
@@ -30,7 +32,7 @@ class ScanStep {
     void choose_ports(Rng& rng);
 
     net::PunchStep plan_;
-    net::Endpoint from_;
+    std::optional<net::Endpoint> from_;
     TimePoint start_;
     TimePoint end_;
     bool chosen_ = false;

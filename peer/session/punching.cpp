@@ -48,7 +48,8 @@ void Session::handle_go(const signaling::Go& go, TimePoint now) {
     std::erase(facts_.switched_off, net::name(net::Strategy::host));  // two networks do not need it
     events_.emplace_back(Planned{.topology = used.topology, .steps = net::strategy_names(used)});
     went_at_ = now + std::chrono::microseconds{go.delay_us};
-    const auto gap = behind_nats() && !one_side_open(used) ? opening_gap() : Duration{0};
+    one_side_open_ = one_side_open(used);
+    const auto gap = behind_nats() && !one_side_open_ ? opening_gap() : Duration{0};
     go_at_ = *went_at_ + gap + config_.head_start;
     answer_deadline_.reset();
     open_own_nats();

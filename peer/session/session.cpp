@@ -12,6 +12,9 @@ namespace {
 /// proto/README.md §3: the CLOSE code of a conversation that is broken off on purpose.
 constexpr auto kCancelled = transport::CloseReason::application;
 
+/// With one open side the first check of each kind of pair tells all: between the hosts, and from NAT to NAT.
+constexpr int kOpenAtOnce = 2;
+
 std::optional<net::Strategy> strategy_named(std::string_view text) {
     using enum net::Strategy;
     for (const auto strategy : {host, reverse, udp, predict, birthday}) {
@@ -303,7 +306,7 @@ void Session::handle_timeout(TimePoint now) {
     if (go_at_ && *go_at_ <= now) {
         go_at_.reset();
         state_ = State::checking;
-        agent_->start(now);
+        agent_->start(now, one_side_open_ ? kOpenAtOnce : 1);
     }
     if (puncher_) {
         puncher_->handle_timeout(now);

@@ -208,6 +208,7 @@ class Session {
     std::optional<transport::Connection> transport_;
     std::optional<TimePoint> answer_deadline_;
     std::optional<TimePoint> go_at_;    ///< when checks start
+    bool one_side_open_ = false;        ///< by the plan
     std::optional<TimePoint> went_at_;  ///< the instant that both sides start from; until the outcome was told
     std::optional<punch::Puncher> puncher_;
     NoPathFacts facts_;

@@ -20,8 +20,9 @@ using net::Strategy;
 constexpr Duration kHeadStart = 300ms;
 constexpr Duration kMaxHeadStart = 1s;
 constexpr Duration kCheckBudget = 5s;
-/// TTL that passes most homes' routers and does not reach the other side's.
-constexpr std::uint8_t kUsualOpeningTtl = 3;
+/// Of the probes, which try every TTL from 2 on: passes the routers of most homes and providers, and rarely reaches the
+/// other side's.
+constexpr std::uint8_t kUsualOpeningTtl = 4;
 constexpr std::uint8_t kLargestOpeningTtl = 16;
 
 // Bracket: the burst of the hard side lies between two samples, so any of its ports will do.
@@ -49,6 +50,8 @@ constexpr Duration kFillRound = 1200ms;
 
 // 256 sockets and 1024 probes: 98.3 %; twice as many: 99.97 % (§1.4).
 constexpr std::uint16_t kBirthdayProbes = 1024;
+/// Two rounds of it, and what opens their sockets, are not more than one address may get in a minute.
+constexpr std::uint16_t kCountedProbes = 1016;
 /// The burst of all sockets takes so long.
 constexpr Duration kBirthdayLead = 300ms;
 constexpr Duration kBirthdayRound = 1500ms;
@@ -162,8 +165,8 @@ std::string topology(const View& a, const View& b) {
 
 class Planner {
   public:
-    Planner(View caller, View callee, const PunchHistory& history)
-        : views_{std::move(caller), std::move(callee)}, history_(history) {
+    Planner(const View& caller, const View& callee, const PunchHistory& history)
+        : views_{caller, callee}, history_(history) {
         result_.classes = {views_[0].nat_class, views_[1].nat_class};
     }
 
@@ -233,7 +236,40 @@ class Planner {
             }
         } else if (a.ports != Ports::random && b.ports != Ports::random) {
             add_aimed();
+        } else if (countable(a) || countable(b)) {
+            add_counted_birthday(countable(a) ? 0 : 1);
         }
+    }
+
+    /// It shows one port to all of an address, and the ports go up one by one.
+    static bool countable(const View& view) { return view.ports == Ports::sequential && view.by_address; }
+
+    /// One socket, whose port is counted out, is as good as one whose port is known: a birthday against random ports.
+    /// Two rounds with a socket each, because others may have taken the port between the sample and the socket.
+    void add_counted_birthday(std::size_t counted) {
+        const std::size_t other = 1 - counted;
+        auto& steps = result_.sides[counted].steps;
+        auto many = open_step(other, Strategy::birthday, {}, kBirthdayBudget);
+        many.sockets = net::kMaxPunchSockets;
+        many.target.port = 0;
+        for (int i = 0; i < 2; ++i) {
+            const auto start = kAimLead + i * kBirthdayRound;
+            PunchLink link{.kind = PunchLink::Kind::count, .opener = counted, .open_step = steps.size()};
+            link.scan_step = result_.sides[other].steps.size();
+            link.model[counted] = {.delta = model(counted).delta, .sockets = 1};
+            auto open = open_step(counted, Strategy::birthday, start, kBirthdayBudget - start);
+            open.sockets = 1;
+            open.sample = true;
+            auto scan = scan_step(other, Strategy::birthday, start + kBirthdayLead + 2 * longest_rtt(), kBirthdayRound);
+            scan.ranges = {kAllPorts};
+            scan.probes = kCountedProbes;
+            scan.shuffled = true;
+            scan.sockets = 1;
+            steps.push_back(std::move(open));
+            steps.push_back(std::move(scan));
+            result_.links.push_back(link);
+        }
+        result_.sides[other].steps.push_back(std::move(many));
     }
 
     /// Enough for a first round of checks to be answered.
@@ -333,7 +369,8 @@ class Planner {
                 aim.model[side] = model(side);
                 open.sockets = aim.model[side].sockets;
                 open.sample = true;
-                open.first_ttl = 0;
+                // A burst that fills a block takes so long that its end is heard where the other side has just begun.
+                open.first_ttl = fills ? open.first_ttl : 0;
                 open.target.port = 0;
                 result_.sides[side].steps.push_back(std::move(open));
             }

@@ -45,12 +45,14 @@ struct PunchLink {
     enum class Kind : std::uint8_t {
         none,     ///< open and scan need nothing of each other
         bracket,  ///< the opener's samples give the ports of the scan
-        aim       ///< both open, each at one port that the other's burst is going to have
+        /// The opener's only socket comes right after its sample: the other side opens sockets at that port.
+        count,
+        aim  ///< both open, each at one port that the other's burst is going to have
     };
     Kind kind = Kind::none;
     /// 0 the caller, 1 the callee. Of aim: 0.
     std::size_t opener = 0;
-    /// Index in the opener's plan, and of the other's step in its plan.
+    /// Index in the opener's plan, and of the other's step (scan or open) in its plan.
     std::size_t open_step = 0;
     std::size_t scan_step = 0;
     /// Of bracket.

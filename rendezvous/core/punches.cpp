@@ -13,8 +13,9 @@ using net::PunchAct;
 using net::PunchStep;
 using net::Strategy;
 
-/// From Go's leaving the server to its instant at a side: half a round trip, and the wait for the other side.
-constexpr Duration kGoDelay = 3s;
+/// From Go's leaving the server to its instant at a side at most: half a round trip, the wait for the other side, and
+/// what TCP takes to repeat it on a bad link.
+constexpr Duration kGoDelay = 10s;
 
 std::optional<ScanGuard::Claim> claim_of(const net::PunchPlan& plan, const net::Address& target,
                                          const crypto::PeerId& prober, TimePoint now) {
@@ -169,6 +170,9 @@ void Punches::handle_samples(ConnectionId from, const signaling::PunchSamples& s
         }
         if (known.kind == PunchLink::Kind::bracket && known.opener == found->who && known.open_step == samples.step) {
             answer_bracket(plan, link, samples);
+        } else if (known.kind == PunchLink::Kind::count && known.opener == found->who &&
+                   known.open_step == samples.step) {
+            answer_count(plan, link, samples);
         } else if (known.kind == PunchLink::Kind::aim &&
                    (found->who == 0 ? known.open_step : known.scan_step) == samples.step) {
             link.samples[found->who] = Samples{.before = samples.before, .received = now};
@@ -183,6 +187,14 @@ void Punches::answer_bracket(Plan& plan, Link& link, const signaling::PunchSampl
     if (!ranges.empty()) {
         link.answered = true;
         scan(plan.sides[1 - known.opener], known.scan_step, std::move(ranges));
+    }
+}
+
+void Punches::answer_count(Plan& plan, Link& link, const signaling::PunchSamples& samples) {
+    const auto& known = link.link;
+    if (const auto port = aim(samples.before, known.model[known.opener], {})) {
+        link.answered = true;
+        scan(plan.sides[1 - known.opener], known.scan_step, {{.first = *port, .last = *port}});
     }
 }
 
@@ -222,11 +234,13 @@ void Punches::handle_outcome(ConnectionId from, const signaling::PunchOutcome& o
     const Duration elapsed = std::chrono::milliseconds{outcome.elapsed_ms};
     if (auto claim = std::exchange(plan.claims[found->who], std::nullopt)) {
         std::uint32_t sent = 0;
+        Duration last{};
         for (const auto& step : plan.plans[found->who].steps) {
             sent += net::probes_by(step, elapsed + 1ms);  // it was rounded down
+            last = std::max(last, step.act == PunchAct::check ? Duration{} : step.start + step.budget);
         }
         // What a side did not send it says itself; the side that is probed has no voice in it.
-        guard_.release(*claim, sent, now);
+        guard_.release(*claim, sent, now - std::max(elapsed - last, Duration{}));
     }
     // Both sides see the same outcome: one voice a call.
     if (found->who == 0 && !plan.recorded) {

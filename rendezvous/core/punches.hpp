@@ -92,6 +92,7 @@ class Punches {
     /// Takes the turns of all that it probes, or takes it out of the plan.
     void reserve(PunchPlanPair& planned, Plan& plan, const std::array<crypto::PeerId, 2>& ids, TimePoint now);
     void answer_bracket(Plan& plan, Link& link, const signaling::PunchSamples& samples);
+    void answer_count(Plan& plan, Link& link, const signaling::PunchSamples& samples);
     void answer_aim(Plan& plan, Link& link, TimePoint now);
     void scan(const Side& to, std::size_t step, std::vector<net::PortRange> ranges);
     void record(Plan& plan, const std::optional<net::Strategy>& worked, Duration elapsed);

@@ -133,7 +133,7 @@ void ScanGuard::enter(const Claim& claim, TimePoint now) {
     }
 }
 
-void ScanGuard::release(const Claim& claim, std::uint32_t sent, TimePoint now) {
+void ScanGuard::release(const Claim& claim, std::uint32_t sent, TimePoint ended) {
     const auto found = targets_.find(key_of(claim.target));
     if (found == targets_.end()) {
         return;
@@ -144,7 +144,7 @@ void ScanGuard::release(const Claim& claim, std::uint32_t sent, TimePoint now) {
         return;
     }
     counted->probes = std::min(counted->probes, sent);
-    counted->until = std::min(counted->until, now + kMinute);
+    counted->until = std::min(counted->until, ended + kMinute);
     if (counted->probes == 0) {
         target.counted.erase(counted);
     }

@@ -50,8 +50,8 @@ class ScanGuard {
     /// How much later all of them may begin, at most `patience`; they are delayed by it. nullopt: not now, and nothing
     /// is counted.
     [[nodiscard]] std::optional<Duration> reserve(std::span<Claim> claims, Duration patience, TimePoint now);
-    /// A claim is over before its time: its turn ends, and `sent` probes is all that counts.
-    void release(const Claim& claim, std::uint32_t sent, TimePoint now);
+    /// A claim is over before its time: its turn ends, and `sent` probes, the last one at `ended`, is all that counts.
+    void release(const Claim& claim, std::uint32_t sent, TimePoint ended);
 
     [[nodiscard]] std::size_t targets() const { return targets_.size(); }
 

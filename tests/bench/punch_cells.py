@@ -21,9 +21,8 @@ NO_PATH = "none"
 NO_SERVER = "no server"
 LUCKY = (NEARLY, USUALLY, OFTEN)
 
-# Wider blocks of both sides are too unlikely to meet; so many ports can all be opened at once.
-_WIDEST_BLOCK_PAIR = 512
-_WHOLE_BLOCK = 256
+# A burst toward one port can take nearly all ports of such a block, and so the one that the other side aims at.
+_FILLED_BLOCK = 256
 # So many ports are scanned in one go.
 _SCAN = 256
 
@@ -89,10 +88,9 @@ def expected(a, b):
     allocations = {a.allocation, b.allocation}
     if allocations == {SEQUENTIAL}:
         return USUALLY
-    if allocations == {BLOCK}:
-        widest = max(_width(side) for side in (a, b))
-        return OFTEN if widest <= _WHOLE_BLOCK else EITHER if widest <= _WIDEST_BLOCK_PAIR else NO_PATH
-    return NO_PATH
+    blocks = [side for side in (a, b) if side.allocation == BLOCK]
+    filled = blocks and allocations <= {SEQUENTIAL, BLOCK} and max(map(_width, blocks)) <= _FILLED_BLOCK
+    return OFTEN if filled else NO_PATH
 
 
 def _width(truth):

@@ -16,10 +16,16 @@ using namespace pinhole;
 using fuzz::require;
 using signaling::CallId;
 
-crypto::Identity identity(std::uint8_t number) {
+crypto::Identity make_identity(std::uint8_t number) {
     crypto::Key32 seed{};
     seed.fill(number);
     return crypto::Identity::from_seed(crypto::SecretKey{seed});
+}
+
+/// Of the server (0) and two peers, made once.
+const crypto::Identity& identity(std::uint8_t number) {
+    static const std::array all{make_identity(255), make_identity(1), make_identity(2)};
+    return all.at(number);
 }
 
 net::Endpoint source(std::uint8_t number) {
@@ -65,7 +71,7 @@ class Play {
     }
 
     Peer log_in(std::uint8_t number) {
-        const auto who = identity(number);
+        const auto& who = identity(number);
         const signaling::Hello hello{.id = who.id(), .version = 1, .agent = "fuzz"};
         Peer peer{.link = signaling::SecureLink::client(who.noise_keys(), signaling::serialize(hello), rng_),
                   .connection = open(number),
@@ -216,7 +222,7 @@ class Play {
     fuzz::ScriptReader script_;
     SeededRng rng_{1};
     TimePoint now_{1h};
-    rendezvous::Server server_{identity(255).noise_keys(), rendezvous::Config{}, rng_};
+    rendezvous::Server server_{identity(0).noise_keys(), rendezvous::Config{}, rng_};
     std::set<rendezvous::ConnectionId> open_;
     std::array<Peer, 2> peers_;
     rendezvous::ConnectionId stranger_;

@@ -69,10 +69,6 @@ Cell cell_of(const Side& a, const Side& b) {
     return cell_of_unknown(a, b);
 }
 
-bool left_out(const Side& a, const Side& b) {
-    return !known(a) && !known(b) && cell_of(a, b) == Cell::birthday && !found(a, b) && !found(b, a);
-}
-
 char letter(Cell cell) {
     constexpr std::string_view kLetters = "DSNMBX";
     return kLetters[static_cast<std::size_t>(cell)];

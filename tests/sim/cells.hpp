@@ -21,8 +21,6 @@ enum class Cell : std::uint8_t {
 inline constexpr std::size_t kCells = 6;
 
 [[nodiscard]] Cell cell_of(const Side& a, const Side& b);
-/// Four of B that nothing is planned for: one port toward an address would first have to be counted out.
-[[nodiscard]] bool left_out(const Side& a, const Side& b);
 /// D, S, N, M, B or X.
 [[nodiscard]] char letter(Cell cell);
 /// Of 100 calls, how many get through at least.

@@ -37,13 +37,19 @@ constexpr std::size_t kEasy = 2;
 constexpr std::size_t kSequential = 3;
 constexpr std::size_t kBlock = 4;
 constexpr std::size_t kRandom = 5;
+/// NATs that clash, and a word of the server that comes late: see connect_test.cpp.
+constexpr std::uint64_t kLucky = 90;
 
 /// The easier class first.
 using Which = std::pair<std::size_t, std::size_t>;
 
 /// Of 100 calls, how many get through at least; nothing where a path is a matter of luck.
-std::optional<std::uint64_t> least_direct(Which which, bool lossy) {
+std::optional<std::uint64_t> least_direct(Which which, const Conditions& conditions) {
     const auto [easier, harder] = which;
+    const bool lossy = conditions.loss > 0;
+    if (easier > 0 && harder < kRandom && lossy && conditions.unsolicited == Unsolicited::clash) {
+        return kLucky;
+    }
     if (easier < kSequential) {
         return easier == kEasy && harder == kRandom ? 97 : lossy ? 97 : 99;
     }
@@ -96,8 +102,10 @@ class Classes : public testing::TestWithParam<Conditions> {
 
     void expect_aims() {
         for (const auto& [which, tally] : tallies_) {
-            if (const auto least = least_direct(which, GetParam().loss > 0)) {
-                EXPECT_TRUE(tally.reaches(*least)) << name(which) << ": " << tally.direct << " of " << tally.all;
+            if (const auto least = least_direct(which, GetParam())) {
+                // As good as the aim, or so few calls that nobody can tell.
+                EXPECT_TRUE(tally.reaches(*least) || tally.interval().second >= static_cast<double>(*least))
+                    << name(which) << ": " << tally.direct << " of " << tally.all;
             }
             over_all()[{GetParam().delay, GetParam().loss}][which].add(tally);
         }

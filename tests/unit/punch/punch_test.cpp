@@ -181,7 +181,7 @@ TEST(Open, SendsOneProbeOfLowTtlFromEachFreshSocketInOrder) {
     for (std::size_t i = 0; i < probes.size(); ++i) {
         from.insert(probes[i].path.local);
         EXPECT_EQ(probes[i].path.remote, kPeer);
-        EXPECT_EQ(probes[i].ttl, 4);
+        EXPECT_EQ(probes[i].ttl, 2 + i % 3) << "each up to the plan's, for nobody knows which one opens";
         EXPECT_EQ(probes[i].at, TimePoint{} + 100ms + 1ms * static_cast<int>(i));
     }
     EXPECT_EQ(from.size(), 16U);
@@ -352,6 +352,24 @@ TEST(Scan, WaitsForItsRangesAndTakesLaterOnes) {
     rig.puncher.handle_scan(0, {{.first = 700, .last = 700}}, rig.now);
     rig.run(5s);
     EXPECT_EQ(rig.ports().size(), 6U) << "its budget is over";
+}
+
+TEST(Scan, LeavesFromASocketThatAnOpenStepHasIfItIsToldSo) {
+    auto scan = scan_step({{.first = 100, .last = 109}}, 10, true);
+    scan.sockets = 1;
+    Rig rig{{open_step(1), scan}};
+    rig.sockets_come = false;
+    rig.run(150ms);
+    EXPECT_TRUE(rig.sent.empty()) << "there is no such socket yet";
+    rig.give_socket();
+    rig.run(100ms);
+    ASSERT_EQ(rig.probes().size(), 11U);
+    for (const auto& probe : rig.probes()) {
+        EXPECT_TRUE(rig.sockets.contains(probe.path.local));
+    }
+    Rig without{{scan}};
+    without.run(1s);
+    EXPECT_TRUE(without.sent.empty()) << "no open step, no socket";
 }
 
 TEST(Scan, ALateTimerMakesNoBurst) {

@@ -196,6 +196,8 @@ TEST(Planner, HardSidesArePlannedForByTheirFilters) {
     EXPECT_EQ(last("PRA", "PRA"), "birthday");
     // Only prediction of both, or nothing.
     EXPECT_EQ(last("PSA", "PSP"), "predict");
+    EXPECT_EQ(last("ASP", "PRP"), "birthday") << "its one port can be counted out";
+    EXPECT_EQ(last("ARP", "ASP"), "birthday");
     EXPECT_EQ(last("PSP", "PRA"), "udp");
     EXPECT_EQ(last("PRA", "PRP"), "udp");
     EXPECT_EQ(last("PRP", "PRP"), "udp");
@@ -211,7 +213,7 @@ TEST(Planner, TheHardSideOpensAndTheOtherScansWhatItSampled) {
         EXPECT_EQ(link.opener, 1U);
         EXPECT_TRUE(opens.at(link.open_step).sample);
         EXPECT_EQ(opens.at(link.open_step).target, (net::Endpoint{.address = kCaller, .port = 40'000}));
-        EXPECT_EQ(opens.at(link.open_step).first_ttl, 3);
+        EXPECT_EQ(opens.at(link.open_step).first_ttl, 4);
         EXPECT_TRUE(scans.at(link.scan_step).ranges.empty()) << "they come when the samples are there";
         EXPECT_EQ(scans.at(link.scan_step).target, (net::Endpoint{.address = kCallee, .port = 0}));
     }
@@ -231,6 +233,29 @@ TEST(Planner, ABirthdayIsDoneWithinSixSeconds) {
     }
     EXPECT_EQ(probes, net::kMaxScanProbes);
     EXPECT_EQ(planned.sides[0].steps.back().sockets, net::kMaxPunchSockets);
+}
+
+TEST(Planner, ACountedPortScansFromItsOwnSocket) {
+    const auto counted = report(kCaller, kAdf, PortAllocation::sequential, kApdf);
+    const auto planned = plan_of(counted, of_class("R", kCallee));
+    ASSERT_EQ(planned.links.size(), 2U);
+    std::uint32_t probes = 0;
+    for (const auto& link : planned.links) {
+        EXPECT_EQ(link.kind, PunchLink::Kind::count);
+        const auto& open = planned.sides[0].steps.at(link.open_step);
+        EXPECT_EQ(open.sockets, 1);
+        EXPECT_TRUE(open.sample);
+        const auto& scan = planned.sides[0].steps.at(link.open_step + 1);
+        EXPECT_EQ(scan.act, PunchAct::scan);
+        EXPECT_EQ(scan.sockets, 1) << "not from the main socket";
+        EXPECT_LE(scan.start + scan.budget, 6s);
+        probes += scan.probes + 2;
+        const auto& many = planned.sides[1].steps.at(link.scan_step);
+        EXPECT_EQ(many.sockets, net::kMaxPunchSockets);
+        EXPECT_EQ(many.target, (net::Endpoint{.address = kCaller, .port = 0})) << "it comes with the sample";
+        EXPECT_GT(many.first_ttl, 0) << "a NAT that clashes must not hear us first";
+    }
+    EXPECT_LE(probes, net::kMaxScanProbes);
 }
 
 TEST(Planner, ABlockIsScannedAtOnceAndWhole) {

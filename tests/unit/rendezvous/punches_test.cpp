@@ -147,6 +147,22 @@ TEST(Punches, TwoSequentialSidesAreToldWhereTheOtherWillBe) {
     EXPECT_EQ(pair.alice.one<PunchScan>().step, step);
 }
 
+TEST(Punches, TheOtherSideIsToldThePortThatWasCountedOut) {
+    World world;
+    const auto counted =
+        report(*net::Address::parse(kAlice), NatBehavior::address_dependent, PortAllocation::sequential);
+    Pair pair{world, counted, hard(kBob, PortAllocation::random)};
+    pair.alice.send(PunchSamples{.call = pair.alice_go.call,
+                                 .step = first_open(pair.alice_go),
+                                 .external = *net::Address::parse(kAlice),
+                                 .before = {20'000},
+                                 .after = {20'002}});
+    world.pump();
+    EXPECT_THAT(pair.bob.one<PunchScan>().ranges, ElementsAre(net::PortRange{.first = 20'001, .last = 20'001}));
+    EXPECT_EQ(pair.bob.one<PunchScan>().step, first_open(pair.bob_go));
+    EXPECT_THAT(pair.alice.all<PunchScan>(), IsEmpty());
+}
+
 TEST(Punches, APeersWordAboutItsAddressIsNotTaken) {
     World world;
     auto lie = hard("192.0.2.66", PortAllocation::random);
@@ -214,6 +230,20 @@ TEST(Punches, ATargetIsProbedNoMoreThanTheCapInAMinute) {
                          7,     "198.51.100.8:1",     "203.0.113.8:1"};
     EXPECT_THAT(scans(elsewhere.alice_go), SizeIs(2)) << "another address, another cap";
     world.advance(30s);
+    pair.call();
+    EXPECT_THAT(scans(pair.alice_go), SizeIs(2));
+}
+
+TEST(Punches, ACallThatFailedMayBeTriedAgainAMinuteAfterItsLastProbe) {
+    World world;
+    Pair pair{world, easy(kAlice), hard(kBob, PortAllocation::random)};
+    const auto last = scans(pair.alice_go).back();
+    world.advance(10s);
+    pair.alice.send(PunchOutcome{.call = pair.alice_go.call, .strategy = std::nullopt, .elapsed_ms = 10'000});
+    world.advance(last.start + last.budget + 50s - 1ms);
+    pair.call();
+    EXPECT_THAT(scans(pair.alice_go), IsEmpty());
+    world.advance(1ms);
     pair.call();
     EXPECT_THAT(scans(pair.alice_go), SizeIs(2));
 }

@@ -228,7 +228,7 @@ class Town {
         Call call{.villain = {.connection = {1 + rng_.below(10)}, .call = {++last_call_}},
                   .honest = {.connection = {100U + number}, .call = {++last_call_}},
                   .plan = {},
-                  .go = now_ + milliseconds{rng_.below(2000)}};
+                  .go = now_ + milliseconds{rng_.below(10'000)}};
         const Punches::Party villain{.side = call.villain,
                                      .id = peer(static_cast<std::uint8_t>(200 + rng_.below(50))),
                                      .plan = {.report = &villain_report, .observed = victim}};
