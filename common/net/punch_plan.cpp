@@ -22,8 +22,12 @@ std::uint32_t probes_by(const PunchStep& step, Duration elapsed) {
     // What happens at the very instant counts, what would happen at the end of the budget does not.
     const auto active = elapsed < step.start ? Duration{} : std::min(elapsed - step.start + Duration{1}, step.budget);
     switch (step.act) {
-        case PunchAct::open:
-            return static_cast<std::uint32_t>(step.sockets * times_before(active, open_repeat(step)));
+        case PunchAct::open: {
+            // Where another port may be told at any time, a burst goes there at once.
+            const bool at_any_time = step.target.port == 0 && !step.sample && active > Duration{};
+            return static_cast<std::uint32_t>(step.sockets *
+                                              times_before(at_any_time ? step.budget : active, open_repeat(step)));
+        }
         case PunchAct::scan: {
             const std::int64_t all = step.shuffled ? step.probes : 2 * step.probes;
             return static_cast<std::uint32_t>(std::min(all, times_before(active, kScanInterval)));

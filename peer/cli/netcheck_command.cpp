@@ -52,7 +52,8 @@ NetcheckCommand::NetcheckCommand(Environment& environment, NetcheckOptions optio
       cache_(environment),
       signals_(io_, SIGINT, SIGTERM),
       server_timer_(io_),
-      progress_timer_(io_) {}
+      progress_timer_(io_),
+      report_timer_(io_) {}
 
 Exit NetcheckCommand::execute() {
     if (const auto failure = prepare()) {
@@ -272,11 +273,20 @@ void NetcheckCommand::show_progress() {
 }
 
 void NetcheckCommand::send_report() {
-    const auto now = io::now();
-    const bool soon = reported_at_ && now - *reported_at_ < kReportInterval;
-    if (!report_complete_ || !online_ || soon) {
+    if (!report_complete_ || !online_) {
         return;
     }
+    const auto now = io::now();
+    if (reported_at_ && now - *reported_at_ < kReportInterval) {
+        report_timer_.expires_at(io::to_steady(*reported_at_ + kReportInterval));
+        report_timer_.async_wait([this](const boost::system::error_code& cancelled) {
+            if (!cancelled && !exit_) {
+                send_report();
+            }
+        });
+        return;
+    }
+    report_timer_.cancel();
     reported_at_ = now;
     connection_->send(signaling::Report{*report_});
     // What other commands are to rely on is whole.

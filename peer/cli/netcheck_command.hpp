@@ -70,6 +70,7 @@ class NetcheckCommand {
     boost::asio::signal_set signals_;
     boost::asio::steady_timer server_timer_;
     boost::asio::steady_timer progress_timer_;
+    boost::asio::steady_timer report_timer_;  ///< until the next report may be sent
     ServerAddress server_;
     std::optional<net::Address> bind_;
     std::shared_ptr<shell::ServerConnection> connection_;

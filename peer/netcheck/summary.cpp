@@ -152,18 +152,20 @@ std::string prospects(NatClass ours) {
 //   host and reverse     one side is open: whoever is not blocked reaches it
 //   simultaneous punch   both ports are known; or one is, and its filter looks at addresses alone, so that the unknown
 //                        port of the other side gets in
+//   predict, birthday    one port is known: the other side's is found; or both are sequential
+// Two blocks of ports meet only if both are narrow, which a class does not say.
 std::optional<bool> connects(NatClass ours, NatClass theirs) {
     if (ours == NatClass::blocked || theirs == NatClass::blocked) {
         return false;
     }
-    const auto lets_in = [](NatClass side) { return side == NatClass::open || side == NatClass::easy_address; };
     if (ours == NatClass::open || theirs == NatClass::open) {
         return true;
     }
     if (ours == NatClass::unknown || theirs == NatClass::unknown) {
         return std::nullopt;
     }
-    return lets_in(ours) || lets_in(theirs) || (ours == NatClass::easy && theirs == NatClass::easy);
+    const bool counting = ours == NatClass::hard_sequential && theirs == NatClass::hard_sequential;
+    return !is_hard(ours) || !is_hard(theirs) || counting;
 }
 
 std::string summarize(const net::NetReport& report) {

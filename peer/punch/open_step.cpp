@@ -22,6 +22,7 @@ OpenStep::OpenStep(net::PunchStep plan, std::size_t index, std::optional<net::En
       stun_(stun),
       aimed_late_(plan_.target.port == 0),
       repeat_interval_(net::open_repeat(plan_)),
+      bursts_left_(plan_.sockets == 0 ? 0 : net::max_probes(plan_) / plan_.sockets),
       start_(go + plan_.start),
       end_(start_ + plan_.budget),
       ttl_(plan_.first_ttl) {
@@ -65,6 +66,7 @@ void OpenStep::begin(Outbox& out, TimePoint now) {
 }
 
 void OpenStep::add_burst(Outbox& out, TimePoint now) {
+    bursts_left_ -= std::min(bursts_left_, 1U);
     for (std::uint16_t i = 0; i < plan_.sockets; ++i) {
         add(Role::punch, out);
     }
@@ -186,7 +188,8 @@ std::uint8_t OpenStep::ttl_of(std::size_t socket) const {
 
 void OpenStep::repeat(TimePoint now) {
     // A burst that is still under way is given its time.
-    if (queue_.empty()) {
+    if (queue_.empty() && bursts_left_ > 0) {
+        --bursts_left_;
         ttl_ = 0;
         for (std::size_t i = 0; i < sockets_.size(); ++i) {
             if (sockets_[i].role == Role::punch) {

@@ -71,6 +71,8 @@ class OpenStep {
     std::optional<net::Endpoint> stun_;
     bool aimed_late_;
     Duration repeat_interval_;
+    /// However often another port is told: what the server has counted.
+    std::uint32_t bursts_left_;
     TimePoint start_;
     TimePoint end_;
     bool begun_ = false;

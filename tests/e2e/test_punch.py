@@ -11,6 +11,10 @@ _HARD = {"mapping": "address-and-port-dependent"}
 SEQUENTIAL = {**_HARD, "allocation": "sequential", "delta": 1, "background": 20}
 BLOCK = {**_HARD, "allocation": "block"}
 RANDOM = {**_HARD, "allocation": "random"}
+# Lets everybody in, but each answer to a new port leaves by a new one.
+SHIFTING = {**RANDOM, "filtering": "endpoint-independent"}
+# One port toward all ports of an address.
+COUNTED = {"mapping": "address-dependent", "allocation": "sequential", "delta": 1}
 
 
 class Punch(LabCase):
@@ -79,6 +83,16 @@ class Punch(LabCase):
         self.across_nats(SEQUENTIAL, SEQUENTIAL)
         self.know_their_networks()
         self.direct("predict", "birthday")
+
+    def test_a_path_that_differs_by_direction(self):
+        self.across_nats(SHIFTING, SHIFTING)
+        self.know_their_networks()
+        self.direct("udp")
+
+    def test_one_port_that_is_counted_out_and_random_ones(self):
+        self.across_nats(COUNTED, RANDOM)
+        self.know_their_networks()
+        self.direct("birthday")
 
     def test_random_ports_on_both_sides_have_no_path_and_say_why(self):
         self.across_nats(RANDOM, RANDOM)

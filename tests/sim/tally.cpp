@@ -55,7 +55,7 @@ std::pair<double, double> Tally::interval() const {
 
 bool Tally::reaches(std::uint64_t least) const {
     const auto wrong = all - direct;
-    return wrong <= (least == 100 ? 0 : std::max<std::uint64_t>(1, all * (100 - least) / 100));
+    return wrong == 0 || (least < 100 && (wrong == 1 || interval().second >= static_cast<double>(least)));
 }
 
 }  // namespace pinhole::sim

@@ -25,7 +25,8 @@ struct Tally {
     [[nodiscard]] double took_ms(std::size_t percentile) const;
     /// Wilson's interval for the chance of getting through, 95 %, in percent.
     [[nodiscard]] std::pair<double, double> interval() const;
-    /// At least so many of 100 got through. One that did not spoils no aim: there may be too few calls to tell.
+    /// At least so many of 100 got through, or so few calls were made that nobody can tell: the interval holds the aim,
+    /// or only one call did not get through. Of an aim of 100 there is no doubt.
     [[nodiscard]] bool reaches(std::uint64_t least) const;
 };
 

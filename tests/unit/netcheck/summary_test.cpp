@@ -35,7 +35,7 @@ TEST(Summary, SaysWhatKindOfNetworkThisIsAndWhomItReaches) {
              "whose network does not block UDP."},
         Case{report_of(none, address_and_port_dependent, PortAllocation::preserving),
              "There is no NAT, but a firewall that lets in only the endpoints that were spoken to. Direct connections "
-             "work with everybody except networks that use another port for each destination."},
+             "work with everybody whose network does not block UDP."},
         Case{report_of(endpoint_independent, endpoint_independent, PortAllocation::random),
              "This network is behind a NAT that uses one port for all destinations and lets everybody in. Direct "
              "connections work with everybody whose network does not block UDP."},
@@ -44,11 +44,16 @@ TEST(Summary, SaysWhatKindOfNetworkThisIsAndWhomItReaches) {
              "to. Direct connections work with everybody whose network does not block UDP."},
         Case{report_of(endpoint_independent, address_and_port_dependent, PortAllocation::preserving),
              "This network is behind a NAT that keeps our ports and lets in only the endpoints that were spoken to. "
-             "Direct connections work with everybody except networks that use another port for each destination."},
+             "Direct connections work with everybody whose network does not block UDP."},
+        Case{report_of(address_and_port_dependent, address_and_port_dependent, PortAllocation::sequential),
+             "This network is behind a NAT that uses another port for each destination, one after the other, and lets "
+             "in only the endpoints that were spoken to. Direct connections work with everybody except networks that "
+             "use another port of a block for each destination and networks that use a random port for each "
+             "destination."},
         Case{report_of(address_and_port_dependent, address_and_port_dependent, PortAllocation::random),
              "This network is behind a NAT that uses another port for each destination, chosen at random, and lets in "
-             "only the endpoints that were spoken to. Direct connections work only with those whom anybody can reach "
-             "and networks that let in whole addresses."},
+             "only the endpoints that were spoken to. Direct connections work with everybody except networks that "
+             "use another port for each destination."},
         Case{report_of(unknown, unknown, PortAllocation::preserving),
              "This network is behind a NAT of a kind that could not be measured. Direct connections work with those "
              "whom anybody can reach; with others it depends."},
@@ -96,7 +101,10 @@ TEST(Prospects, AreTheSameFromBothSides) {
 TEST(Prospects, AreWhatPunchingAloneCanDo) {
     EXPECT_EQ(connects(NatClass::easy, NatClass::easy), true);
     EXPECT_EQ(connects(NatClass::easy_address, NatClass::hard_random), true);
-    EXPECT_EQ(connects(NatClass::easy, NatClass::hard_sequential), false);
+    EXPECT_EQ(connects(NatClass::easy, NatClass::hard_random), true);
+    EXPECT_EQ(connects(NatClass::hard_sequential, NatClass::hard_sequential), true);
+    EXPECT_EQ(connects(NatClass::hard_sequential, NatClass::hard_random), false);
+    EXPECT_EQ(connects(NatClass::hard_block, NatClass::hard_block), false);
     EXPECT_EQ(connects(NatClass::hard_random, NatClass::hard_random), false);
     EXPECT_EQ(connects(NatClass::open, NatClass::hard_random), true);
     EXPECT_EQ(connects(NatClass::open, NatClass::blocked), false);

@@ -55,13 +55,22 @@ class Eager {
                 puncher_.handle_scan(samples->step, {{.first = 777, .last = 777}}, now_);
             }
         }
-        // A scan that waits gets the widest answer.
+        // A scan that waits gets the widest answer, sockets that wait a port, and another one in the worst moment.
         for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
             const auto& step = plan_.steps[i];
             if (step.act == net::PunchAct::scan && step.ranges.empty() && now_ >= TimePoint{} + step.start &&
                 !answered_.at(i)) {
                 answered_.at(i) = true;
                 puncher_.handle_scan(i, {{.first = 1024, .last = 65535}}, now_);
+            }
+            const bool waits = step.act == net::PunchAct::open && step.target.port == 0 && !step.sample;
+            if (waits && !answered_.at(i) && now_ >= TimePoint{} + step.start) {
+                answered_.at(i) = true;
+                puncher_.handle_scan(i, {{.first = 777, .last = 777}}, now_);
+            }
+            if (waits && !moved_.at(i) && now_ >= TimePoint{} + step.start + net::kOpenRepeat) {
+                moved_.at(i) = true;
+                puncher_.handle_scan(i, {{.first = 778, .last = 778}}, now_ + 300ms);
             }
         }
     }
@@ -85,6 +94,7 @@ class Eager {
     std::uint16_t next_port_ = 20'000;
     std::uint64_t sent_ = 0;
     std::array<bool, net::kMaxPunchSteps> answered_{};
+    std::array<bool, net::kMaxPunchSteps> moved_{};
 };
 
 std::vector<net::NetReport> reports(const net::Address& address) {
@@ -146,6 +156,17 @@ TEST(Reserved, CoversWhatAnyPlannedPuncherSends) {
     EXPECT_GE(most, net::kMaxScanProbes / 2U);
 }
 
+TEST(Reserved, AnotherPortInTheWorstMomentIsCounted) {
+    const net::PunchStep open{.strategy = net::Strategy::birthday,
+                              .act = net::PunchAct::open,
+                              .budget = 6s,
+                              .sockets = 10,
+                              .target = {.address = kBob, .port = 0}};
+    EXPECT_EQ(net::max_probes(open), 20U);
+    EXPECT_EQ(net::probes_by(open, 1ms), 20U) << "two ports may have been told";
+    EXPECT_EQ(Eager({.topology = {}, .steps = {open}}).run(), 20U);
+}
+
 TEST(Reserved, NoMoreHasLeftAtAnyTimeThanTheServerThinks) {
     for (const auto repeat : {false, true}) {
         const net::PunchStep open{.strategy = net::Strategy::predict,
@@ -153,6 +174,7 @@ TEST(Reserved, NoMoreHasLeftAtAnyTimeThanTheServerThinks) {
                                   .start = 200ms,
                                   .budget = 6s,
                                   .sockets = 10,
+                                  .sample = repeat,
                                   .target = {.address = kBob, .port = static_cast<std::uint16_t>(repeat ? 0 : 41'000)}};
         EXPECT_EQ(net::probes_by(open, 199ms), 0U);
         EXPECT_EQ(net::probes_by(open, 200ms), 10U);
