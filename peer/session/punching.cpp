@@ -4,6 +4,7 @@
 #include "peer/session/session.hpp"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 namespace pinhole::session {
@@ -52,7 +53,7 @@ void Session::handle_go(const signaling::Go& go, TimePoint now) {
     const auto gap = behind_nats() && !one_side_open_ ? opening_gap() : Duration{0};
     go_at_ = *went_at_ + gap + config_.head_start;
     answer_deadline_.reset();
-    open_own_nats();
+    open_own_nats(0);
     start_puncher(go.plan, now);
 }
 
@@ -151,13 +152,13 @@ bool Session::usable(const net::PathAddresses& path) const {
     return allowed(local_host || remote_host ? net::Strategy::reverse : net::Strategy::udp);
 }
 
-void Session::open_own_nats() {
+void Session::open_own_nats(std::size_t first) {
     const bool early = state_ == State::calling || state_ == State::waiting_go;
     const auto base = main_base();
     if (!early || !base) {
         return;
     }
-    for (const auto& remote : remote_reflexives_) {
+    for (const auto& remote : std::span{remote_reflexives_}.subspan(first)) {
         if (remote.address.family() == base->address.family() && is_public(remote)) {
             probes_.push_back({.path = {.local = *base, .remote = remote},
                                .payload = punch::make_probe(rng_),

@@ -226,6 +226,7 @@ void Session::handle_trickle(const signaling::Trickle& trickle, TimePoint now) {
 }
 
 void Session::add_remote(const std::vector<net::Candidate>& candidates, TimePoint now) {
+    const auto known = remote_reflexives_.size();
     for (const auto& candidate : candidates) {
         agent_->add_remote_candidate(candidate, now);
         if (candidate.type == net::CandidateType::host && remote_hosts_.size() < limits::kMaxCandidates) {
@@ -240,7 +241,7 @@ void Session::add_remote(const std::vector<net::Candidate>& candidates, TimePoin
             puncher_->handle_candidate(candidate.endpoint);
         }
     }
-    open_own_nats();
+    open_own_nats(known);
 }
 
 void Session::handle_end(const signaling::End& over, WallTime wall, TimePoint now) {

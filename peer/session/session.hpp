@@ -185,8 +185,9 @@ class Session {
     [[nodiscard]] bool hosts_go_first() const;
     /// A path of a strategy that must not be used carries no check, neither way.
     [[nodiscard]] bool usable(const net::PathAddresses& path) const;
-    /// Opens our own NATs for the other side's reflexive endpoints without reaching the NATs there.
-    void open_own_nats();
+    /// Opens our own NATs for the other side's reflexive endpoints, from the one at this place on, without reaching the
+    /// NATs there.
+    void open_own_nats(std::size_t first);
     void drain_puncher(TimePoint now);
     void tell_outcome(std::optional<net::Strategy> strategy, TimePoint now);
     [[nodiscard]] std::string strategy_of(const ice::PairInfo& pair) const;
