@@ -34,11 +34,9 @@ ChatCommand::ChatCommand(Environment& environment, ChatOptions options)
 
 Exit ChatCommand::execute() {
     if (options_.with) {
-        auto contact = environment_.contact(*options_.with);
+        auto contact = find_contact(*options_.with);
         if (!contact) {
-            const auto failure = explain(contact.error(), {});
-            output_.fail(failure);
-            return failure.exit;
+            return contact.error();
         }
         contact_ = *std::move(contact);
     }

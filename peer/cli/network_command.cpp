@@ -128,6 +128,16 @@ bool NetworkCommand::knows(const crypto::PeerId& caller) {
     return known;
 }
 
+std::expected<peer_store::Contact, Exit> NetworkCommand::find_contact(const std::string& name) {
+    auto contact = environment_.contact(name);
+    if (!contact) {
+        const auto failure = explain(contact.error(), {});
+        output_.fail(failure);
+        return std::unexpected(failure.exit);
+    }
+    return *std::move(contact);
+}
+
 shell::SessionId NetworkCommand::call(const peer_store::Contact& contact, shell::CallOptions options) {
     output_.event("connecting", {{"peer", contact.id.text()}, {"name", contact.name}});
     const auto id = node_->call(contact.id, services_, options);

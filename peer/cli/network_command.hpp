@@ -9,6 +9,7 @@
 #include "peer/shell/node.hpp"
 
 #include <chrono>
+#include <expected>
 #include <map>
 #include <optional>
 #include <set>
@@ -28,6 +29,9 @@ class NetworkCommand : public shell::NodeHandler {
     [[nodiscard]] Exit run();
 
   protected:
+    /// The contact of that name or ID; without one the user is told, and the command ends with this code.
+    [[nodiscard]] std::expected<peer_store::Contact, Exit> find_contact(const std::string& name);
+
     /// Logged in for the first time.
     virtual void ready() = 0;
 

@@ -22,11 +22,9 @@ PingCommand::PingCommand(Environment& environment, PingOptions options)
       pause_(io_) {}
 
 Exit PingCommand::execute() {
-    auto contact = environment_.contact(options_.to);
+    auto contact = find_contact(options_.to);
     if (!contact) {
-        const auto failure = explain(contact.error(), {});
-        output_.fail(failure);
-        return failure.exit;
+        return contact.error();
     }
     contact_ = *std::move(contact);
     return run();

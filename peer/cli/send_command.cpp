@@ -15,11 +15,9 @@ SendCommand::SendCommand(Environment& environment, SendOptions options)
     : NetworkCommand(environment, static_cast<std::uint8_t>(session::Service::files)), options_(std::move(options)) {}
 
 Exit SendCommand::execute() {
-    auto contact = environment_.contact(options_.to);
+    auto contact = find_contact(options_.to);
     if (!contact) {
-        const auto failure = explain(contact.error(), {});
-        output_.fail(failure);
-        return failure.exit;
+        return contact.error();
     }
     contact_ = *std::move(contact);
     auto source = open_source();

@@ -10,6 +10,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lab"))
 
+import natbox
 import netlab
 import programs
 import sandbox
@@ -68,10 +69,10 @@ class LabCase(unittest.TestCase):
         self._people.append(person)
         return person
 
-    def meet(self, host_a, host_b):
+    def meet(self, host_a, host_b, server=netlab.SERVER_ADDRESS):
         """alice on one host, bob on the other, in each other's contacts."""
-        self.alice = self.person("alice", host_a)
-        self.bob = self.person("bob", host_b)
+        self.alice = self.person("alice", host_a, server)
+        self.bob = self.person("bob", host_b, server)
         self.alice.knows(self.bob)
         self.bob.knows(self.alice)
 
@@ -80,6 +81,20 @@ class LabCase(unittest.TestCase):
         self.start_server()
         side_options.setdefault("delay_ms", self.DELAY_MS)
         self.meet(self.lab.add_side("a", kind_a, **side_options), self.lab.add_side("b", kind_b, **side_options))
+
+    def across_models(self, kind_a, kind_b, *more_nats):
+        """alice behind one model NAT, bob behind another; a server with two addresses, so that mappings can be told apart."""
+        self.box = natbox.NatBox(self.binaries, {
+            "nat": [{"name": "home", "link": {"delay": "5ms"}, **kind_a},
+                    {"name": "office", "link": {"delay": "10ms"}, **kind_b}, *more_nats],
+            "host": [{"name": "alice", "behind": "home"}, {"name": "bob", "behind": "office"},
+                     {"name": "server", "addresses": 2}],
+        })
+        self.addCleanup(self.box.close)
+        hosts = self.box.hosts
+        self.lab.server = hosts["server"]
+        self.start_server(arguments=["--alternate", hosts["server"].alternate])
+        self.meet(hosts["alice"], hosts["bob"], hosts["server"].address)
 
     def across_slow_links(self, rate_mbit=20):
         """Two NATs with access links slow enough that something can happen in the middle of a transfer."""

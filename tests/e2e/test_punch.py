@@ -2,7 +2,6 @@
 
 import subprocess
 
-import natbox
 from case import DONE, NO_PATH, NO_PEER, USAGE, LabCase
 
 EASY = {}
@@ -18,23 +17,6 @@ COUNTED = {"mapping": "address-dependent", "allocation": "sequential", "delta": 
 
 
 class Punch(LabCase):
-    def across_nats(self, kind_a, kind_b):
-        """A server with two addresses, so that mappings can be told apart; alice behind one NAT, bob behind another."""
-        self.box = natbox.NatBox(self.binaries, {
-            "nat": [{"name": "home", "link": {"delay": "5ms"}, **kind_a},
-                    {"name": "office", "link": {"delay": "10ms"}, **kind_b}],
-            "host": [{"name": "alice", "behind": "home"}, {"name": "bob", "behind": "office"},
-                     {"name": "server", "addresses": 2}],
-        })
-        self.addCleanup(self.box.close)
-        hosts = self.box.hosts
-        self.lab.server = hosts["server"]
-        self.start_server(arguments=["--alternate", hosts["server"].alternate])
-        self.alice = self.person("alice", hosts["alice"], hosts["server"].address)
-        self.bob = self.person("bob", hosts["bob"], hosts["server"].address)
-        self.alice.knows(self.bob)
-        self.bob.knows(self.alice)
-
     def know_their_networks(self):
         """Both have measured: what `netcheck` finds is kept for the next connection."""
         for person in (self.alice, self.bob):
@@ -60,42 +42,42 @@ class Punch(LabCase):
         return sender, receiver
 
     def test_sequential_ports_with_traffic_of_others(self):
-        self.across_nats(EASY, SEQUENTIAL)
+        self.across_models(EASY, SEQUENTIAL)
         self.know_their_networks()
         self.direct("predict")
 
     def test_ports_of_a_block(self):
-        self.across_nats(EASY, BLOCK)
+        self.across_models(EASY, BLOCK)
         self.know_their_networks()
         self.direct("predict", "birthday")
 
     def test_random_ports(self):
-        self.across_nats(EASY, RANDOM)
+        self.across_models(EASY, RANDOM)
         self.know_their_networks()
         self.direct("birthday")
 
     def test_random_ports_at_the_caller(self):
-        self.across_nats(RANDOM, EASY)
+        self.across_models(RANDOM, EASY)
         self.know_their_networks()
         self.direct("birthday")
 
     def test_sequential_ports_on_both_sides(self):
-        self.across_nats(SEQUENTIAL, SEQUENTIAL)
+        self.across_models(SEQUENTIAL, SEQUENTIAL)
         self.know_their_networks()
         self.direct("predict", "birthday")
 
     def test_a_path_that_differs_by_direction(self):
-        self.across_nats(SHIFTING, SHIFTING)
+        self.across_models(SHIFTING, SHIFTING)
         self.know_their_networks()
         self.direct("udp")
 
     def test_one_port_that_is_counted_out_and_random_ones(self):
-        self.across_nats(COUNTED, RANDOM)
+        self.across_models(COUNTED, RANDOM)
         self.know_their_networks()
         self.direct("birthday")
 
     def test_random_ports_on_both_sides_have_no_path_and_say_why(self):
-        self.across_nats(RANDOM, RANDOM)
+        self.across_models(RANDOM, RANDOM)
         self.know_their_networks()
         sender, receiver, _, received = self.send()
         error = self.assert_fails(sender, NO_PATH, timeout=45)
@@ -104,15 +86,15 @@ class Punch(LabCase):
         self.assertFalse(received.exists())
 
     def test_the_first_command_ever_behind_a_difficult_nat(self):
-        self.across_nats(SEQUENTIAL, EASY)
+        self.across_models(SEQUENTIAL, EASY)
         self.direct("predict")
 
     def test_the_first_command_ever_towards_a_difficult_nat(self):
-        self.across_nats(EASY, SEQUENTIAL)
+        self.across_models(EASY, SEQUENTIAL)
         self.direct("predict")
 
     def test_the_first_command_ever_between_two_difficult_nats(self):
-        self.across_nats(SEQUENTIAL, SEQUENTIAL)
+        self.across_models(SEQUENTIAL, SEQUENTIAL)
         for program in self.direct("predict"):
             # The caller called again when its NAT was known: that is one call, whose last plan counts.
             self.assertEqual(len(program.events_named("connecting")), 1, program.transcript())
@@ -120,7 +102,7 @@ class Punch(LabCase):
             self.assertIn("predict", program.events_named("plan")[-1]["steps"])
 
     def test_who_waits_in_a_chat_does_not_hear_of_a_call_that_was_placed_again(self):
-        self.across_nats(SEQUENTIAL, EASY)
+        self.across_models(SEQUENTIAL, EASY)
         bob = self.bob.start("chat", stdin=subprocess.PIPE)
         bob.wait_event("online")
         alice = self.alice.chat("bob")
@@ -130,14 +112,14 @@ class Punch(LabCase):
         self.assertEqual(bob.events_named("error"), [], bob.transcript())
 
     def test_a_strategy_that_is_switched_off_is_not_used(self):
-        self.across_nats(EASY, SEQUENTIAL)
+        self.across_models(EASY, SEQUENTIAL)
         self.know_their_networks()
         sender, _, _, _ = self.send(arguments=["--without", "predict,birthday"])
         error = self.assert_fails(sender, NO_PATH, timeout=45)
         self.assertIn("--without predict", error["message"])
 
     def test_the_only_strategy_that_is_allowed(self):
-        self.across_nats(EASY, EASY)
+        self.across_models(EASY, EASY)
         sender, receiver, _, _ = self.send(arguments=["--only", "udp"])
         self.assert_exit(sender, DONE)
         self.assertEqual(sender.events_named("path")[-1]["strategy"], "udp")

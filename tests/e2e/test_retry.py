@@ -1,30 +1,13 @@
 """Whoever stays without a path tries again by itself: at once and differently, and when the network has changed."""
 
-import natbox
 from case import DONE, INTERRUPTED, LabCase
 
 RANDOM = {"mapping": "address-and-port-dependent", "allocation": "random"}
+# A network that either of them could go to.
+CAFE = {"name": "cafe", "link": {"delay": "10ms"}}
 
 
 class Retry(LabCase):
-    def across_nats(self, kind_a, kind_b):
-        """alice at home, bob in an office, and a café that both could go to."""
-        self.box = natbox.NatBox(self.binaries, {
-            "nat": [{"name": "home", "link": {"delay": "5ms"}, **kind_a},
-                    {"name": "office", "link": {"delay": "10ms"}, **kind_b},
-                    {"name": "cafe", "link": {"delay": "10ms"}}],
-            "host": [{"name": "alice", "behind": "home"}, {"name": "bob", "behind": "office"},
-                     {"name": "server", "addresses": 2}],
-        })
-        self.addCleanup(self.box.close)
-        hosts = self.box.hosts
-        self.lab.server = hosts["server"]
-        self.start_server(arguments=["--alternate", hosts["server"].alternate])
-        self.alice = self.person("alice", hosts["alice"], hosts["server"].address)
-        self.bob = self.person("bob", hosts["bob"], hosts["server"].address)
-        self.alice.knows(self.bob)
-        self.bob.knows(self.alice)
-
     def assert_waits(self, program, in_s, timeout=30):
         """It says why it is not connected, and when it tries again."""
         after = len(program.events_named("retry"))
@@ -37,7 +20,7 @@ class Retry(LabCase):
         return retry
 
     def test_a_chat_that_waits_connects_from_another_network(self):
-        self.across_nats(RANDOM, RANDOM)
+        self.across_models(RANDOM, RANDOM, CAFE)
         bob = self.bob.chat("alice", "--wait")
         bob.wait_event("online")
         alice = self.alice.chat("bob", "--wait")
@@ -53,7 +36,7 @@ class Retry(LabCase):
             self.assertEqual(program.events_named("error"), [], program.transcript())
 
     def test_the_side_that_was_called_calls_from_another_network(self):
-        self.across_nats(RANDOM, RANDOM)
+        self.across_models(RANDOM, RANDOM, CAFE)
         bob = self.bob.chat("alice", "--wait")
         bob.wait_event("online")
         alice = self.alice.chat("bob", "--wait")
@@ -64,7 +47,7 @@ class Retry(LabCase):
         alice.wait_event("connected")
 
     def test_once_more_at_once(self):
-        self.across_nats({}, {})
+        self.across_models({}, {})
         self.box.command("block home udp")
         self.bob.receive(self.inbox(), "--yes")
         ping = self.alice.start("ping", "bob", "--until-direct")
@@ -75,7 +58,7 @@ class Retry(LabCase):
         self.assertEqual(ping.events_named("path")[-1]["kind"], "direct")
 
     def test_ctrl_c_ends_the_waiting_at_once(self):
-        self.across_nats(RANDOM, RANDOM)
+        self.across_models(RANDOM, RANDOM)
         self.bob.receive(self.inbox(), "--yes")
         ping = self.alice.start("ping", "bob", "--until-direct")
         self.assert_waits(ping, 0)
