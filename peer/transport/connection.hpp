@@ -160,6 +160,8 @@ class Connection {
     /// Moves sending to a path that ICE judged good.
     void use_path(PathId path, std::string reason, TimePoint now);
     void remove_path(PathId path, TimePoint now);
+    /// Nothing leaves on this path any more: goes on with another one if there is one.
+    void handle_path_failed(const net::PathAddresses& addresses, TimePoint now);
     [[nodiscard]] std::optional<PathId> active_path() const;
     [[nodiscard]] PathStats path_stats() const;
     /// Asks for a round trip on the path in use: Pong follows when something sent from now on is acknowledged.
