@@ -3,6 +3,7 @@
 #include "common/base/limits.hpp"
 #include "common/signaling/endpoint_codec.hpp"
 #include "common/signaling/punch_codec.hpp"
+#include "common/signaling/relay_codec.hpp"
 #include "common/signaling/report_codec.hpp"
 #include "common/signaling/text.hpp"
 #include "rendezvous.pb.h"
@@ -128,6 +129,10 @@ void put(const Go& from, pb::ToPeer& to) {
 
 void put(const PunchScan& from, pb::ToPeer& to) {
     put_scan(from, *to.mutable_punch_scan());
+}
+
+void put(const Relays& from, pb::ToPeer& to) {
+    put_relays(from, *to.mutable_relays());
 }
 
 Bytes encode(const google::protobuf::MessageLite& message) {
@@ -300,6 +305,10 @@ Result<PunchScan> to_value(const pb::PunchScan& from) {
     return to_scan(from);
 }
 
+Result<Relays> to_value(const pb::Relays& from) {
+    return to_relays(from);
+}
+
 template <class Envelope>
 Result<Envelope> decode(ByteView bytes) {
     if (bytes.size() > limits::kMaxFramePlaintext) {
@@ -415,6 +424,8 @@ Result<ToPeer> parse_to_peer(ByteView bytes) {
             return lift<ToPeer>(in->go());
         case pb::ToPeer::kPunchScan:
             return lift<ToPeer>(in->punch_scan());
+        case pb::ToPeer::kRelays:
+            return lift<ToPeer>(in->relays());
         case pb::ToPeer::BODY_NOT_SET:
             break;
     }
