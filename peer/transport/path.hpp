@@ -53,6 +53,11 @@ struct Path {
     bool acked_in_round = false;
     /// Highest packet number that came from here.
     std::uint64_t highest_received = 0;
+    /// When a packet came from here last, and since when ours go here.
+    TimePoint last_heard{};
+    TimePoint used_since{};
+    /// When it was left as silent, until something comes from here.
+    TimePoint left_at{};
 
     [[nodiscard]] Duration loss_delay() const;
     /// RFC 9002 §6.2.1 with back-off; bounded, so that a path that comes back is noticed soon.
