@@ -261,7 +261,7 @@ void NetworkCommand::on_session(shell::SessionId id, const session::Event& event
 
 void NetworkCommand::report_path(const session::PathInUse& path) {
     output_.event("path", {{"kind", path.strategy == "relay" ? "relay" : "direct"},
-                           {"transport", "udp"},
+                           {"transport", net::name(path.addresses.transport)},
                            {"strategy", path.strategy},
                            {"local", path.addresses.local.text()},
                            {"remote", path.addresses.remote.text()},
