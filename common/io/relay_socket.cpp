@@ -25,7 +25,8 @@ bool set(int descriptor, int level, int name, int value) {
 
 bool set_fragmenting(int descriptor, bool v4, bool may_fragment) {
     return v4 ? set(descriptor, IPPROTO_IP, IP_MTU_DISCOVER, may_fragment ? IP_PMTUDISC_DONT : IP_PMTUDISC_DO)
-              : set(descriptor, IPPROTO_IPV6, IPV6_MTU_DISCOVER, may_fragment ? IPV6_PMTUDISC_DONT : IPV6_PMTUDISC_DO) &&
+              : set(descriptor, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
+                    may_fragment ? IPV6_PMTUDISC_DONT : IPV6_PMTUDISC_DO) &&
                     set(descriptor, IPPROTO_IPV6, IPV6_DONTFRAG, may_fragment ? 0 : 1);
 }
 
@@ -92,8 +93,7 @@ std::optional<IcmpReport> read_icmp_error(int descriptor) {
         return std::nullopt;
     }
     const auto error = extended_error(message);
-    const bool from_icmp =
-        error && (error->ee_origin == SO_EE_ORIGIN_ICMP || error->ee_origin == SO_EE_ORIGIN_ICMP6);
+    const bool from_icmp = error && (error->ee_origin == SO_EE_ORIGIN_ICMP || error->ee_origin == SO_EE_ORIGIN_ICMP6);
     if (!from_icmp) {
         return IcmpReport{};
     }

@@ -1,5 +1,5 @@
-// UDP sockets as plain descriptors, for a relay that has thousands of them: no Asio object, no buffers. Datagrams may be
-// fragmented on their way (RFC 8656 §15), and ICMP errors about them can be read. Linux.
+// UDP sockets as plain descriptors, for a relay that has thousands of them: no Asio object, no buffers. Datagrams may
+// be fragmented on their way (RFC 8656 §15), and ICMP errors about them can be read. Linux.
 #pragma once
 
 #include "common/base/bytes.hpp"

@@ -25,10 +25,13 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
 }
 
 bool is_name(std::string_view host) {
-    return !host.empty() && host.size() < limits::kMaxRelayText && std::ranges::all_of(host, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
-               c == '_';
-    });
+    return !host.empty() && host.size() < limits::kMaxRelayText &&
+           std::ranges::all_of(
+               host,
+               [](char c) {
+                   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+                          c == '-' || c == '_';
+               });
 }
 
 /// HOST, HOST:PORT, [V6] or [V6]:PORT; the default port stays when none is named.
@@ -36,7 +39,8 @@ bool parse_authority(std::string_view text, RelayOffer& into) {
     auto port = std::string_view{};
     if (text.starts_with('[')) {
         const auto end = text.find(']');
-        const auto address = end == std::string_view::npos ? std::nullopt : net::Address::parse(text.substr(1, end - 1));
+        const auto address =
+            end == std::string_view::npos ? std::nullopt : net::Address::parse(text.substr(1, end - 1));
         if (!address || address->is_v4()) {
             return false;
         }

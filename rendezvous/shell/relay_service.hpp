@@ -5,9 +5,9 @@
 
 #include "common/base/log.hpp"
 #include "common/io/udp_socket.hpp"
+#include "common/stun/stream_framer.hpp"
 #include "rendezvous/core/admission.hpp"
 #include "rendezvous/core/stun_service.hpp"
-#include "common/stun/stream_framer.hpp"
 #include "rendezvous/core/turn/turn_server.hpp"
 #include "rendezvous/shell/relay_sockets.hpp"
 #include "rendezvous/shell/relay_streams.hpp"
@@ -51,6 +51,7 @@ class RelayService {
 
     /// A datagram that it takes, from `socket`. The payload has to stay until `flush`.
     void handle_datagram(const io::UdpSocket& socket, const net::Received& datagram);
+
     void flush() { gather_.flush(); }
 
     /// Carries one connection from its first byte to its end: Binding requests, TURN, a peer's stream.

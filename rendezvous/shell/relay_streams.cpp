@@ -45,8 +45,8 @@ boost::system::error_code bind_shared(Socket& socket, const net::Endpoint& at) {
 }
 
 io::asio::awaitable<bool> write_to(tcp::socket& socket, ByteView bytes) {
-    const auto result = co_await io::asio::async_write(socket, io::asio::buffer(bytes.data(), bytes.size()),
-                                                       io::use_tuple);
+    const auto result =
+        co_await io::asio::async_write(socket, io::asio::buffer(bytes.data(), bytes.size()), io::use_tuple);
     co_return !std::get<0>(result);
 }
 

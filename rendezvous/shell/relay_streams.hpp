@@ -61,8 +61,7 @@ class RelayStreams {
     };
 
     struct Stream {
-        explicit Stream(io::asio::ip::tcp::socket connected)
-            : peer(std::move(connected)), idle(peer.get_executor()) {}
+        explicit Stream(io::asio::ip::tcp::socket connected) : peer(std::move(connected)), idle(peer.get_executor()) {}
 
         void close();
         /// Something has moved, or one direction has ended.

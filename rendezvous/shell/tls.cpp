@@ -32,15 +32,14 @@ Status self_sign(ssl::context& context) {
     auto* const x509 = certificate.get();
     auto* const name = X509_get_subject_name(x509);
     const auto* common_name = reinterpret_cast<const unsigned char*>("pinhole-rendezvous");
-    const bool made = X509_set_version(x509, X509_VERSION_3) == 1 &&
-                      ASN1_INTEGER_set(X509_get_serialNumber(x509), 1) == 1 &&
-                      X509_gmtime_adj(X509_getm_notBefore(x509), -kDay) != nullptr &&
-                      X509_gmtime_adj(X509_getm_notAfter(x509), kValid) != nullptr &&
-                      X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, common_name, -1, -1, 0) == 1 &&
-                      X509_set_issuer_name(x509, name) == 1 && X509_set_pubkey(x509, key.get()) == 1 &&
-                      X509_sign(x509, key.get(), EVP_sha256()) > 0 &&
-                      SSL_CTX_use_certificate(context.native_handle(), x509) == 1 &&
-                      SSL_CTX_use_PrivateKey(context.native_handle(), key.get()) == 1;
+    const bool made =
+        X509_set_version(x509, X509_VERSION_3) == 1 && ASN1_INTEGER_set(X509_get_serialNumber(x509), 1) == 1 &&
+        X509_gmtime_adj(X509_getm_notBefore(x509), -kDay) != nullptr &&
+        X509_gmtime_adj(X509_getm_notAfter(x509), kValid) != nullptr &&
+        X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, common_name, -1, -1, 0) == 1 &&
+        X509_set_issuer_name(x509, name) == 1 && X509_set_pubkey(x509, key.get()) == 1 &&
+        X509_sign(x509, key.get(), EVP_sha256()) > 0 && SSL_CTX_use_certificate(context.native_handle(), x509) == 1 &&
+        SSL_CTX_use_PrivateKey(context.native_handle(), key.get()) == 1;
     return made ? Status{} : cannot_make();
 }
 

@@ -99,7 +99,7 @@ io::asio::awaitable<bool> TurnLink::write(ByteView bytes) {
         io::asio::steady_timer pause{tcp_->socket().get_executor(), std::chrono::milliseconds{1}};
         co_await pause.async_wait(io::use_tuple);
     }
-    co_return open_ && co_await write_all(bytes);
+    co_return open_&& co_await write_all(bytes);
 }
 
 io::asio::awaitable<bool> TurnLink::write_all(ByteView bytes) {
