@@ -26,6 +26,11 @@ class Agent::Impl {
     void start(TimePoint now, int at_once);
     void check(const net::PathAddresses& path, TimePoint now);
     void keep_until(TimePoint when);
+
+    void admit_tcp(TimePoint when) { tcp_at_ = when; }
+
+    void handle_path_failed(const net::PathAddresses& path, TimePoint now);
+    [[nodiscard]] bool heard_on(const net::PathAddresses& path) const;
     void close();
 
     [[nodiscard]] net::PathAddresses pair_of(const net::PathAddresses& path) const { return splits_.pair_of(path); }
@@ -51,6 +56,7 @@ class Agent::Impl {
     /// Whatever time asks for: at most one check is sent, so that each has a pacing slot of its own.
     void advance(TimePoint now);
     void transmit(const net::PathAddresses& path, Bytes payload);
+    void begin_tcp(TimePoint now);
     void fail_if_hopeless(TimePoint now);
     void give_up();
     void new_pairs(TimePoint now);
@@ -103,6 +109,7 @@ class Agent::Impl {
     int at_once_ = 1;  ///< checks that this slot has room for
     std::optional<TimePoint> give_up_at_;
     std::optional<TimePoint> keep_until_;  ///< paths may be named by then that nobody offers
+    std::optional<TimePoint> tcp_at_;      ///< until pairs over TCP are admitted
     std::optional<TimePoint> nominate_at_;
     std::optional<TimePoint> checks_end_;
     std::optional<net::PathAddresses> nominated_;  ///< controlling: under way or done
