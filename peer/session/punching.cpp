@@ -251,7 +251,7 @@ std::optional<net::Transmit> Session::poll_stun() {
         while (check && !usable(check->path)) {
             check = agent_->poll_transmit();
         }
-        return check;
+        return check || !previous_ ? check : previous_->agent.poll_transmit();
     }
     auto probe = std::move(probes_.front());
     probes_.pop_front();

@@ -101,6 +101,9 @@ struct Stopped {  ///< the peer does not want to read any more
 /// First authenticated packet from the peer, and it has acknowledged one of ours.
 struct Confirmed {};
 
+/// The reason of PathChanged when the path before it was silent for three probe timeouts.
+inline constexpr const char* kPathSilent = "path silent";
+
 struct PathChanged {
     PathId path;
     net::PathAddresses addresses;

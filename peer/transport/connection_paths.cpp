@@ -145,7 +145,7 @@ void Connection::Impl::leave_silent_path(TimePoint now) {
     }
     if (next != nullptr) {
         active()->left_at = now;
-        switch_to(*next, "path silent", now);
+        switch_to(*next, kPathSilent, now);
     }
 }
 
