@@ -10,6 +10,12 @@ namespace pinhole::stun {
 namespace {
 
 constexpr std::size_t kMaxLength = 0xfffc;
+constexpr std::int64_t kU32 = 0xffffffff;
+
+/// RFC 8489 §14.1
+constexpr std::uint32_t family_number(net::Family family) {
+    return family == net::Family::v4 ? 1 : 2;
+}
 
 void append_u16(Bytes& buffer, std::size_t value) {
     buffer.push_back(static_cast<std::uint8_t>(value >> 8));
@@ -63,8 +69,9 @@ MessageBuilder& MessageBuilder::u64(AttributeType type, std::uint64_t value) {
 }
 
 MessageBuilder& MessageBuilder::address(AttributeType type, const net::Endpoint& endpoint) {
-    const bool xored = type == AttributeType::xor_mapped_address;
-    const auto family = static_cast<std::uint8_t>(endpoint.address.is_v4() ? 1 : 2);
+    const bool xored = type == AttributeType::xor_mapped_address || type == AttributeType::xor_peer_address ||
+                       type == AttributeType::xor_relayed_address;
+    const auto family = static_cast<std::uint8_t>(family_number(endpoint.address.family()));
     const auto port = xored ? endpoint.port ^ (kMagicCookie >> 16) : endpoint.port;
     Bytes value{0, family};
     append_u16(value, port);
@@ -97,6 +104,53 @@ MessageBuilder& MessageBuilder::change_request(const ChangeRequest& request) {
 MessageBuilder& MessageBuilder::response_port(std::uint16_t port) {
     // RFC 5780 §7.5: the port in front of two bytes of padding.
     return u32(AttributeType::response_port, static_cast<std::uint32_t>(port) << 16);
+}
+
+MessageBuilder& MessageBuilder::channel_number(std::uint16_t channel) {
+    return u32(AttributeType::channel_number, static_cast<std::uint32_t>(channel) << 16);
+}
+
+MessageBuilder& MessageBuilder::lifetime(std::chrono::seconds lifetime) {
+    return u32(AttributeType::lifetime,
+               static_cast<std::uint32_t>(std::clamp<std::int64_t>(lifetime.count(), 0, kU32)));
+}
+
+MessageBuilder& MessageBuilder::address_family(AttributeType type, net::Family family) {
+    return u32(type, family_number(family) << 24);
+}
+
+MessageBuilder& MessageBuilder::even_port(bool reserve_next) {
+    return attribute(AttributeType::even_port, std::array{static_cast<std::uint8_t>(reserve_next ? 0x80 : 0)});
+}
+
+MessageBuilder& MessageBuilder::requested_transport(std::uint8_t protocol) {
+    return u32(AttributeType::requested_transport, static_cast<std::uint32_t>(protocol) << 24);
+}
+
+MessageBuilder& MessageBuilder::address_error_code(net::Family family, std::uint16_t code, std::string_view reason) {
+    Bytes value{static_cast<std::uint8_t>(family_number(family)), 0, static_cast<std::uint8_t>(code / 100),
+                static_cast<std::uint8_t>(code % 100)};
+    const auto text = as_bytes(reason);
+    value.insert(value.end(), text.begin(), text.end());
+    return attribute(AttributeType::address_error_code, value);
+}
+
+MessageBuilder& MessageBuilder::icmp(const IcmpError& error) {
+    const auto type_and_code = static_cast<std::uint32_t>((error.type & 0x7fU) << 9 | (error.code & 0x1ffU));
+    return u64(AttributeType::icmp, static_cast<std::uint64_t>(type_and_code) << 32 | error.data);
+}
+
+MessageBuilder& MessageBuilder::password_algorithm(PasswordAlgorithm algorithm) {
+    return u32(AttributeType::password_algorithm, static_cast<std::uint32_t>(algorithm) << 16);
+}
+
+MessageBuilder& MessageBuilder::password_algorithms(std::span<const PasswordAlgorithm> algorithms) {
+    Bytes value;
+    for (const auto algorithm : algorithms) {
+        append_u16(value, static_cast<std::uint16_t>(algorithm));
+        append_u16(value, 0);
+    }
+    return attribute(AttributeType::password_algorithms, value);
 }
 
 MessageBuilder& MessageBuilder::integrity(ByteView key) {

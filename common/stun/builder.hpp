@@ -4,6 +4,7 @@
 
 #include "common/stun/message.hpp"
 
+#include <chrono>
 #include <span>
 #include <string_view>
 
@@ -24,13 +25,26 @@ class MessageBuilder {
 
     MessageBuilder& flag(AttributeType type) { return attribute(type, {}); }
 
-    /// Plain for all types but XOR-MAPPED-ADDRESS.
+    /// Plain for all types but the three whose name begins with XOR.
     MessageBuilder& address(AttributeType type, const net::Endpoint& endpoint);
     /// `code` 300 to 699.
     MessageBuilder& error_code(std::uint16_t code, std::string_view reason);
     MessageBuilder& unknown_attributes(std::span<const std::uint16_t> types);
     MessageBuilder& change_request(const ChangeRequest& request);
     MessageBuilder& response_port(std::uint16_t port);
+
+    // RFC 8656 §18, RFC 8489 §14.11, §14.12
+    MessageBuilder& channel_number(std::uint16_t channel);
+    MessageBuilder& lifetime(std::chrono::seconds lifetime);
+    /// REQUESTED-ADDRESS-FAMILY or ADDITIONAL-ADDRESS-FAMILY.
+    MessageBuilder& address_family(AttributeType type, net::Family family);
+    MessageBuilder& even_port(bool reserve_next);
+    /// kTransportUdp or kTransportTcp.
+    MessageBuilder& requested_transport(std::uint8_t protocol);
+    MessageBuilder& address_error_code(net::Family family, std::uint16_t code, std::string_view reason);
+    MessageBuilder& icmp(const IcmpError& error);
+    MessageBuilder& password_algorithm(PasswordAlgorithm algorithm);
+    MessageBuilder& password_algorithms(std::span<const PasswordAlgorithm> algorithms);
 
     MessageBuilder& integrity(ByteView key);
     MessageBuilder& integrity_sha256(ByteView key);

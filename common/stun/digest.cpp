@@ -24,6 +24,16 @@ std::array<std::uint8_t, N> hmac(const EVP_MD* digest, ByteView key, ByteView me
     return mac;
 }
 
+template <std::size_t N>
+std::array<std::uint8_t, N> digest_of(const EVP_MD* kind, ByteView message) {
+    std::array<std::uint8_t, N> digest{};
+    unsigned int size = 0;
+    if (EVP_Digest(message.data(), message.size(), digest.data(), &size, kind, nullptr) != 1 || size != N) {
+        std::abort();
+    }
+    return digest;
+}
+
 constexpr std::array<std::uint32_t, 256> make_crc_table() {
     std::array<std::uint32_t, 256> table{};
     for (std::uint32_t i = 0; i < table.size(); ++i) {
@@ -49,12 +59,11 @@ Sha256Mac hmac_sha256(ByteView key, ByteView message) {
 }
 
 Md5 md5(ByteView message) {
-    Md5 digest{};
-    unsigned int size = 0;
-    if (EVP_Digest(message.data(), message.size(), digest.data(), &size, EVP_md5(), nullptr) != 1) {
-        std::abort();
-    }
-    return digest;
+    return digest_of<16>(EVP_md5(), message);
+}
+
+Sha256 sha256(ByteView message) {
+    return digest_of<32>(EVP_sha256(), message);
 }
 
 std::uint32_t crc32(ByteView message) {

@@ -2,6 +2,7 @@
 
 #include "common/crypto/keys.hpp"
 
+#include <initializer_list>
 #include <string>
 
 namespace pinhole::stun {
@@ -17,6 +18,14 @@ Bytes covered(const MessageView& message, const IntegrityField& field) {
     return text;
 }
 
+std::string joined(std::initializer_list<std::string_view> parts) {
+    std::string text;
+    for (const auto part : parts) {
+        text.append(text.empty() ? "" : ":").append(part);
+    }
+    return text;
+}
+
 }  // namespace
 
 ByteView short_term_key(std::string_view password) {
@@ -24,9 +33,15 @@ ByteView short_term_key(std::string_view password) {
 }
 
 Md5 long_term_key(std::string_view username, std::string_view realm, std::string_view password) {
-    std::string text{username};
-    text.append(":").append(realm).append(":").append(password);
-    return md5(as_bytes(text));
+    return md5(as_bytes(joined({username, realm, password})));
+}
+
+Sha256 long_term_key_sha256(std::string_view username, std::string_view realm, std::string_view password) {
+    return sha256(as_bytes(joined({username, realm, password})));
+}
+
+Userhash userhash(std::string_view username, std::string_view realm) {
+    return sha256(as_bytes(joined({username, realm})));
 }
 
 bool verify_integrity(const MessageView& message, ByteView key) {

@@ -14,6 +14,11 @@ namespace pinhole::stun {
 /// RFC 8489 §9.2.2: MD5 of "username:realm:password", all already prepared.
 [[nodiscard]] Md5 long_term_key(std::string_view username, std::string_view realm, std::string_view password);
 
+/// The same with SHA-256, where PASSWORD-ALGORITHM says so (RFC 8489 §18.5.1.2).
+[[nodiscard]] Sha256 long_term_key_sha256(std::string_view username, std::string_view realm, std::string_view password);
+/// RFC 8489 §14.4: what stands for the name of who does not want to show it.
+[[nodiscard]] Userhash userhash(std::string_view username, std::string_view realm);
+
 [[nodiscard]] bool verify_integrity(const MessageView& message, ByteView key);
 /// Accepts MACs truncated to 16 bytes and more, as §14.6 permits.
 [[nodiscard]] bool verify_integrity_sha256(const MessageView& message, ByteView key);

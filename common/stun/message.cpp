@@ -19,16 +19,16 @@ constexpr std::array kKnownRequired{AttributeType::mapped_address,
                                     AttributeType::priority,
                                     AttributeType::use_candidate};
 
-struct Attribute {
-    std::uint16_t type = 0;
-    ByteView value;
-};
-
 constexpr std::size_t padded(std::size_t size) {
     return (size + 3) & ~std::size_t{3};
 }
 
-/// RFC 8489 §14: type, length, value, padding to 4 bytes whose content does not matter.
+std::optional<std::uint32_t> read_u32(std::optional<ByteView> value) {
+    return value && value->size() == 4 ? ByteReader{*value}.u32() : std::nullopt;
+}
+
+}  // namespace
+
 std::optional<Attribute> next_attribute(ByteReader& reader) {
     const auto type = reader.u16();
     const auto length = reader.u16();
@@ -41,12 +41,6 @@ std::optional<Attribute> next_attribute(ByteReader& reader) {
     }
     return Attribute{.type = *type, .value = value->first(*length)};
 }
-
-std::optional<std::uint32_t> read_u32(std::optional<ByteView> value) {
-    return value && value->size() == 4 ? ByteReader{*value}.u32() : std::nullopt;
-}
-
-}  // namespace
 
 TransactionId TransactionId::generate(Rng& rng) {
     TransactionId id;
@@ -189,11 +183,12 @@ std::vector<std::uint16_t> MessageView::unknown_attributes() const {
 
 std::optional<net::Endpoint> MessageView::address(AttributeType type, bool xored) const {
     const auto value = find(type);
-    if (!value) {
-        return std::nullopt;
-    }
+    return value ? read_address(*value, xored) : std::nullopt;
+}
+
+std::optional<net::Endpoint> MessageView::read_address(ByteView value, bool xored) const {
     // RFC 8489 §14.1, §14.2
-    ByteReader reader{*value};
+    ByteReader reader{value};
     const auto reserved = reader.u8();
     const auto family = reader.u8();
     const auto port = reader.u16();

@@ -17,6 +17,9 @@ constexpr std::uint8_t kOpeningTtl = 2;
 /// Between the packets that only open our own NATs and the first check that reaches the other side's: so much later may
 /// the other side start before its NATs take our checks for those of a stranger.
 constexpr Duration kOpeningGap = 10ms;
+/// Where it was lost, NATs may map the other side's check in a way that ends ours; a second packet of 60 bytes is
+/// cheaper than a second call.
+constexpr int kOpenings = 2;
 /// For the check on what the last step has found.
 constexpr Duration kLastCheck = 2s;
 /// Bounds the queue of whoever does not poll; a plan's probes are fewer.
@@ -58,7 +61,9 @@ void Session::handle_go(const signaling::Go& go, TimePoint now) {
     go_at_ = *went_at_ + gap + config_.head_start;
     answer_deadline_.reset();
     admit_tcp(go.plan);
-    open_own_nats(0);
+    for (int copy = 0; copy < kOpenings; ++copy) {
+        open_own_nats(0);
+    }
     start_puncher(go.plan, now);
 }
 
@@ -246,7 +251,7 @@ std::optional<net::Transmit> Session::poll_stun() {
         while (check && !usable(check->path)) {
             check = agent_->poll_transmit();
         }
-        return check;
+        return check || !previous_ ? check : previous_->agent.poll_transmit();
     }
     auto probe = std::move(probes_.front());
     probes_.pop_front();

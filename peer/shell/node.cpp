@@ -18,6 +18,8 @@ namespace {
 /// Sockets of one session: what a plan may ask for, and two that sample.
 constexpr std::size_t kMaxSocketsOfSession = net::kMaxPunchSockets + 2;
 constexpr std::size_t kConnectionIdOffset = 1;
+/// More than two readings of two clocks differ by.
+constexpr Duration kSlept = 5s;
 
 SocketPlace place_of(const net::Endpoint& local) {
     return {local.address.family(), local.port};
@@ -114,7 +116,30 @@ void Node::Impl::handle_network_changed() {
     drain_gathering();
     reporter_->handle_network_changed();
     server_->handle_network_changed(io::local_addresses(/*include_loopback=*/true), now);
+    for (const auto& [id, session] : sessions_) {
+        session->handle_network_changed(now);
+        dirty_.insert(id);
+    }
     handler_.on_network_changed();
+    pump();
+}
+
+// NATs have forgotten us, the server has given us up, and the other sides may be about to.
+void Node::Impl::notice_sleep() {
+    const auto before = std::exchange(suspended_, io::time_suspended());
+    if (suspended_ - before < kSlept) {
+        return;
+    }
+    log::info("awake again after {:.0f} s", seconds(suspended_ - before));
+    server_->handle_network_changed({}, io::now());
+    handle_network_changed();
+}
+
+void Node::Impl::tell_sessions_of_server(bool online) {
+    for (const auto& [id, session] : sessions_) {
+        session->handle_server(online, io::now());
+        dirty_.insert(id);
+    }
 }
 
 void Node::Impl::handle_resolved(const std::vector<net::Endpoint>& endpoints) {
@@ -204,9 +229,11 @@ void Node::Impl::handle_path_failed(const net::PathAddresses& path) {
 void Node::Impl::handle_server_event(const session::SignalingClient::Event& event) {
     if (const auto* online = std::get_if<session::SignalingClient::Online>(&event)) {
         reporter_->handle_online(*online);
+        tell_sessions_of_server(/*online=*/true);
         handler_.on_online(*online, gathering_.reflexive());
     } else if (const auto* lost = std::get_if<session::SignalingClient::Lost>(&event)) {
         reporter_->handle_offline();
+        tell_sessions_of_server(/*online=*/false);
         held_.clear();
         handler_.on_server_lost(lost->error, lost->was_online);
     } else if (const auto* message = std::get_if<signaling::ToPeer>(&event)) {
@@ -261,6 +288,10 @@ void Node::Impl::drain(SessionId id) {
         send_packets(*session);
         if (auto event = session->poll_event()) {
             handler_.on_session(id, *event);
+            more = true;
+        }
+        if (session->restart_due(io::now())) {
+            restart(*session);
             more = true;
         }
     }
@@ -365,6 +396,7 @@ void Node::Impl::rearm() {
 void Node::Impl::handle_timer() {
     armed_.reset();
     const auto now = io::now();
+    notice_sleep();
     server_->handle_timeout(now);
     gathering_.handle_timeout(now);
     drain_gathering();

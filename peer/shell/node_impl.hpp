@@ -2,6 +2,7 @@
 // makes calls and takes them.
 #pragma once
 
+#include "common/io/clock.hpp"
 #include "common/io/network_watch.hpp"
 #include "peer/shell/awaited_calls.hpp"
 #include "peer/shell/gathering.hpp"
@@ -64,9 +65,13 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     void place(SessionId id);
     void answer_held(bool all);
     void take(const signaling::Incoming& incoming);
+    void resume(const signaling::Incoming& incoming, session::IncomingCall read);
+    void restart(session::Session& session);
+    void tell_sessions_of_server(bool online);
     void await_again(SessionId id);
     void end_awaited(SessionId id, Error error);
     void handle_network_changed();
+    void notice_sleep();
     void handle_server_event(const session::SignalingClient::Event& event);
     void handle_message(const signaling::ToPeer& message);
     void drain_gathering();
@@ -109,6 +114,7 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     std::set<SessionId> answering_;  ///< sessions whose calls we answered and that are not connected yet
     std::set<SessionId> unplaced_;   ///< calls that wait for the addresses of new sockets
     std::set<SessionId> blind_;      ///< calls that went out before the server knew of our NAT
+    Duration suspended_ = io::time_suspended();
     std::uint64_t last_session_ = 0;
     bool pumping_ = false;
     bool stopped_ = false;

@@ -36,6 +36,14 @@ void Connection::ping(TimePoint now) {
     impl_->ping(now);
 }
 
+void Connection::probe(TimePoint now) {
+    impl_->probe(now);
+}
+
+std::optional<TimePoint> Connection::last_heard() const {
+    return impl_->last_heard();
+}
+
 PathStats Connection::path_stats() const {
     return impl_->path_stats();
 }

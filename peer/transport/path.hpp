@@ -53,6 +53,11 @@ struct Path {
     bool acked_in_round = false;
     /// Highest packet number that came from here.
     std::uint64_t highest_received = 0;
+    /// When a packet came from here last, and since when ours go here.
+    TimePoint last_heard{};
+    TimePoint used_since{};
+    /// When it was left as silent, until something comes from here.
+    TimePoint left_at{};
 
     /// A stream has no largest packet, so the size is fixed; nor has it a header for marks.
     [[nodiscard]] bool over_tcp() const { return addresses.transport == net::Transport::tcp; }

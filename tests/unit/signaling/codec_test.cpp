@@ -173,8 +173,9 @@ TEST(SignalingCodec, RefusesBytesThatAreNoMessage) {
 }
 
 TEST(SignalingCodec, RefusesBodiesOfALaterVersionByName) {
-    EXPECT_EQ(parse_to_server(field(15, {})).error().code, Errc::not_supported);
-    EXPECT_EQ(parse_to_peer(field(15, {})).error().code, Errc::not_supported);
+    const Bytes field_100{0xa2, 0x06, 0x00};
+    EXPECT_EQ(parse_to_server(field_100).error().code, Errc::not_supported);
+    EXPECT_EQ(parse_to_peer(field_100).error().code, Errc::not_supported);
 }
 
 TEST(SignalingCodec, RefusesMessagesAboveOneFrame) {
