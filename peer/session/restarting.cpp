@@ -82,6 +82,7 @@ void Session::begin_generation(ice::Role role, std::vector<net::Candidate> local
     locals_complete_ = locals_end_sent_ = false;
     remote_reflexives_.clear();
     remote_hosts_.clear();
+    remote_tcp_hosts_.clear();
     make_agent(role, now);
 }
 

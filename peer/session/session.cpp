@@ -348,18 +348,24 @@ void Session::handle_path_failed(const net::PathAddresses& path, TimePoint now) 
     }
     agent_->handle_path_failed(path, now);
     drain_agent(now);
+    if (previous_) {
+        previous_->agent.handle_path_failed(path, now);
+    }
     if (transport_) {
         transport_->handle_path_failed(path, now);
         drain_transport();
+        tend_survival(now);
     }
 }
 
 bool Session::heard_on(const net::PathAddresses& path) const {
-    return agent_ && state_ != State::over && agent_->heard_on(path);
+    const bool before = previous_ && previous_->agent.heard_on(path);
+    return agent_ && state_ != State::over && (before || agent_->heard_on(path));
 }
 
 bool Session::uses(const net::PathAddresses& path) const {
-    return agent_ && state_ != State::over && (agent_->uses(path) || (path_ && path_->second == path));
+    const bool before = previous_ && previous_->agent.uses(path);
+    return agent_ && state_ != State::over && (before || agent_->uses(path) || (path_ && path_->second == path));
 }
 
 void Session::handle_timeout(TimePoint now) {
