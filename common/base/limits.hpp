@@ -34,6 +34,12 @@ inline constexpr std::size_t kMaxReportSamples = 32;
 inline constexpr std::size_t kMaxSessionHandshake = 1024;
 /// Calls one signaling connection may have under way at once.
 inline constexpr std::size_t kMaxCallsPerConnection = 64;
+/// TURN servers that a server names to a peer: more than anybody would measure at the start of a call.
+inline constexpr std::size_t kMaxRelays = 8;
+/// A host name (RFC 1035 §2.3.4), a user name or a password of a relay.
+inline constexpr std::size_t kMaxRelayText = 256;
+/// Credentials for a relay are good for at most so long, whatever the server says.
+inline constexpr Duration kMaxRelayLifetime = std::chrono::days{30};
 /// Times one identity may be online at once.
 inline constexpr std::size_t kMaxConnectionsPerIdentity = 16;
 

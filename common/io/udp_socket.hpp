@@ -43,8 +43,9 @@ class UdpSocket {
     [[nodiscard]] asio::awaitable<std::error_code> wait_writable();
 
     /// Hands over what has arrived, up to about kReceiveBudget datagrams, without waiting; returns how many.
-    /// `on_datagram` may send on and close this socket; the payload is valid during its call only.
-    std::size_t receive(const OnDatagram& on_datagram);
+    /// `on_datagram` may send on and close this socket; the payload is valid until `after_batch`, which follows each
+    /// system call that brought something.
+    std::size_t receive(const OnDatagram& on_datagram, const std::function<void()>& after_batch = {});
 
     /// Sends `payload` as datagrams of `segment_size` bytes (the last may be shorter), or as one when it is not larger.
     /// From `path.local`'s address unless that is unspecified.
@@ -55,6 +56,9 @@ class UdpSocket {
 
     void close();
     [[nodiscard]] bool is_open() const;
+
+    /// For UdpGather.
+    [[nodiscard]] int descriptor() const;
 
     static constexpr std::size_t kReceiveBudget = 256;
 

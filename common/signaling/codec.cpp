@@ -3,6 +3,7 @@
 #include "common/base/limits.hpp"
 #include "common/signaling/endpoint_codec.hpp"
 #include "common/signaling/punch_codec.hpp"
+#include "common/signaling/relay_codec.hpp"
 #include "common/signaling/report_codec.hpp"
 #include "common/signaling/text.hpp"
 #include "rendezvous.pb.h"
@@ -44,6 +45,7 @@ void put(const std::vector<net::Candidate>& from, Repeated<pb::Candidate>& to) {
         out.set_endpoint(endpoint_blob(candidate.endpoint));
         out.set_priority(candidate.priority);
         out.set_foundation(candidate.foundation);
+        out.set_tcp_type(static_cast<pb::TcpType>(candidate.tcp_type));
     }
 }
 
@@ -130,6 +132,10 @@ void put(const PunchScan& from, pb::ToPeer& to) {
     put_scan(from, *to.mutable_punch_scan());
 }
 
+void put(const Relays& from, pb::ToPeer& to) {
+    put_relays(from, *to.mutable_relays());
+}
+
 Bytes encode(const google::protobuf::MessageLite& message) {
     Bytes bytes(message.ByteSizeLong());
     message.SerializeWithCachedSizesToArray(bytes.data());
@@ -155,11 +161,17 @@ Result<net::Candidate> to_candidate(const pb::Candidate& from) {
     if (foundation.empty() || foundation.size() > kMaxFoundation || !std::ranges::all_of(foundation, is_ice_char)) {
         return malformed("candidate foundation");
     }
+    if (from.tcp_type() < pb::TCP_TYPE_NONE || from.tcp_type() > pb::TCP_TYPE_SIMULTANEOUS_OPEN) {
+        return malformed("candidate TCP type");
+    }
+    const auto tcp_type = static_cast<net::TcpType>(from.tcp_type());
     return net::Candidate{.type = static_cast<net::CandidateType>(from.type() - 1),
                           .endpoint = *endpoint,
                           .base = {},
                           .priority = from.priority(),
-                          .foundation = foundation};
+                          .foundation = foundation,
+                          .transport = tcp_type == net::TcpType::none ? net::Transport::udp : net::Transport::tcp,
+                          .tcp_type = tcp_type};
 }
 
 Status get(const Repeated<pb::Candidate>& from, std::vector<net::Candidate>& to) {
@@ -222,7 +234,7 @@ Result<Trickle> to_value(const pb::Trickle& from) {
 }
 
 Result<End> to_value(const pb::End& from) {
-    if (from.reason() < pb::END_REASON_HANGUP || from.reason() > pb::END_REASON_TIMEOUT) {
+    if (from.reason() < pb::END_REASON_HANGUP || from.reason() > pb::END_REASON_ASLEEP) {
         return malformed("end reason");
     }
     return End{.call = {from.call()}, .reason = static_cast<EndReason>(from.reason()), .detail_ms = from.detail_ms()};
@@ -298,6 +310,10 @@ Result<Go> to_value(const pb::Go& from) {
 
 Result<PunchScan> to_value(const pb::PunchScan& from) {
     return to_scan(from);
+}
+
+Result<Relays> to_value(const pb::Relays& from) {
+    return to_relays(from);
 }
 
 template <class Envelope>
@@ -415,6 +431,8 @@ Result<ToPeer> parse_to_peer(ByteView bytes) {
             return lift<ToPeer>(in->go());
         case pb::ToPeer::kPunchScan:
             return lift<ToPeer>(in->punch_scan());
+        case pb::ToPeer::kRelays:
+            return lift<ToPeer>(in->relays());
         case pb::ToPeer::BODY_NOT_SET:
             break;
     }

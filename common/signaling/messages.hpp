@@ -5,11 +5,13 @@
 
 #include "common/base/bytes.hpp"
 #include "common/base/ids.hpp"
+#include "common/base/time.hpp"
 #include "common/crypto/keys.hpp"
 #include "common/net/candidate.hpp"
 #include "common/net/net_report.hpp"
 #include "common/net/punch_plan.hpp"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -53,7 +55,8 @@ enum class EndReason : std::uint8_t {
     elsewhere,   ///< another instance of this identity took the call
     lost,        ///< the other side's connection to the server broke before the call was set up
     limit,       ///< too many calls
-    timeout      ///< no answer in time
+    timeout,     ///< no answer in time
+    asleep       ///< nobody with this ID is online, but who was has fallen silent and not left: it may come back
 };
 
 struct End {
@@ -134,8 +137,30 @@ struct PunchScan {
     std::vector<net::PortRange> ranges;
 };
 
+/// A TURN server that this peer may use, with credentials for a while (proto/README.md, 2.8). Never logged.
+struct Relay {
+    /// Name or address; empty: this server, at the address and port by which it was reached, and `port` is 0.
+    std::string host{};
+    std::uint16_t port = 0;
+    bool udp = false;
+    bool tcp = false;
+    bool tls = false;
+    std::string username{};
+    std::string password{};
+    Duration lifetime{};  ///< of the credentials, from the arrival of the message; whole seconds
+    /// SHA-256 of the certificate that the relay shows on TLS; nullopt: any that is valid for `host`.
+    std::optional<std::array<std::uint8_t, 32>> certificate = std::nullopt;
+
+    friend bool operator==(const Relay&, const Relay&) = default;
+};
+
+/// All relays that this peer may use, after Welcome and again before their credentials expire; the newest list counts.
+struct Relays {
+    std::vector<Relay> relays;
+};
+
 using ToServer = std::variant<Ping, Pong, Connect, Answer, Trickle, End, Report, PunchSamples, PunchOutcome>;
-using ToPeer = std::variant<Welcome, Ping, Pong, Incoming, Answered, Trickle, Go, PunchScan, End>;
+using ToPeer = std::variant<Welcome, Ping, Pong, Incoming, Answered, Trickle, Go, PunchScan, End, Relays>;
 
 /// The call that a message is about; nullopt if it is about none.
 [[nodiscard]] inline std::optional<CallId> call_of(const ToPeer& message) {
