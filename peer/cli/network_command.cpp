@@ -260,8 +260,8 @@ void NetworkCommand::on_session(shell::SessionId id, const session::Event& event
 }
 
 void NetworkCommand::report_path(const session::PathInUse& path) {
-    output_.event("path", {{"kind", path.strategy == "relay" ? "relay" : "direct"},
-                           {"transport", "udp"},
+    output_.event("path", {{"kind", path.relayed ? "relay" : "direct"},
+                           {"transport", path.transport},
                            {"strategy", path.strategy},
                            {"local", path.addresses.local.text()},
                            {"remote", path.addresses.remote.text()},

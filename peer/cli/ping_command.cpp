@@ -11,7 +11,7 @@ namespace {
 constexpr auto kPause = std::chrono::seconds{1};
 
 const char* kind_of(const session::PathInUse& path) {
-    return path.strategy == "relay" ? "relay" : "direct";
+    return path.relayed ? "relay" : "direct";
 }
 
 }  // namespace
@@ -72,9 +72,9 @@ void PingCommand::stream_event(shell::SessionId, const transport::Event& event) 
 
 void PingCommand::report(Duration rtt) {
     const auto milliseconds = static_cast<double>(rtt.count()) / 1e6;
-    const auto path =
-        path_ ? fmt::format("{} udp {} {}", kind_of(*path_), path_->strategy, path_->addresses.remote.text())
-              : std::string{"unknown"};
+    const auto path = path_ ? fmt::format("{} {} {} {}", kind_of(*path_), path_->transport, path_->strategy,
+                                          path_->addresses.remote.text())
+                            : std::string{"unknown"};
     output_.event("pong", {{"rtt_ms", milliseconds}, {"path", path}});
     output_.say(fmt::format("{}: {:.1f} ms, {}", contact_.name, milliseconds, path));
 }

@@ -229,6 +229,9 @@ void Session::add_remote(const std::vector<net::Candidate>& candidates, TimePoin
     const auto known = remote_reflexives_.size();
     for (const auto& candidate : candidates) {
         agent_->add_remote_candidate(candidate, now);
+        if (candidate.type == net::CandidateType::relayed && remote_relayed_.size() < limits::kMaxCandidates) {
+            remote_relayed_.push_back(candidate.endpoint);
+        }
         if (candidate.type == net::CandidateType::host && remote_hosts_.size() < limits::kMaxCandidates) {
             remote_hosts_.push_back(candidate.endpoint);
         }
@@ -309,6 +312,9 @@ void Session::handle_timeout(TimePoint now) {
         state_ = State::checking;
         agent_->start(now, one_side_open_ ? kOpenAtOnce : 1);
     }
+    if (outcome_at_ && *outcome_at_ <= now) {
+        tell_outcome(std::nullopt, now);
+    }
     if (puncher_) {
         puncher_->handle_timeout(now);
         drain_puncher(now);
@@ -335,7 +341,11 @@ void Session::drain_agent(TimePoint now) {
             }
         } else if (const auto* selected = std::get_if<ice::Selected>(&*event)) {
             use_pair(selected->pair, "best path that works", now);
-            tell_outcome(strategy_named(strategy_of(selected->pair)), now);
+            if (relayed(selected->pair.path)) {
+                await_outcome(now);
+            } else {
+                tell_outcome(strategy_named(strategy_of(selected->pair)), now);
+            }
         } else if (const auto* failed = std::get_if<ice::Failed>(&*event)) {
             if (!connected_) {
                 tell_outcome(std::nullopt, now);
@@ -356,12 +366,17 @@ void Session::use_pair(const ice::PairInfo& pair, const char* reason, TimePoint 
     }
     path_.emplace(id, pair.path);
     last_strategy_ = strategy_of(pair);
-    if (puncher_) {
+    const bool detour = relayed(pair.path);
+    if (puncher_ && !detour) {
         puncher_->handle_success(pair.path, now);
         drain_puncher(now);
     }
-    events_.emplace_back(
-        PathInUse{.addresses = pair.path, .strategy = last_strategy_, .rtt = pair.rtt, .reason = reason});
+    events_.emplace_back(PathInUse{.addresses = pair.path,
+                                   .strategy = last_strategy_,
+                                   .rtt = pair.rtt,
+                                   .reason = reason,
+                                   .relayed = detour,
+                                   .transport = net::name(pair.path.transport)});
 }
 
 void Session::drain_transport() {
@@ -378,10 +393,15 @@ void Session::drain_transport() {
         if (const auto* changed = std::get_if<transport::PathChanged>(&*event)) {
             if (!path_ || path_->second != changed->addresses) {
                 path_.emplace(changed->path, changed->addresses);
+                const bool detour = relayed(changed->addresses);
                 events_.emplace_back(PathInUse{.addresses = changed->addresses,
-                                               .strategy = last_strategy_.empty() ? "udp" : last_strategy_,
+                                               .strategy = detour                   ? "relay"
+                                                           : last_strategy_.empty() ? "udp"
+                                                                                    : last_strategy_,
                                                .rtt = transport_->path_stats().smoothed_rtt,
-                                               .reason = changed->reason});
+                                               .reason = changed->reason,
+                                               .relayed = detour,
+                                               .transport = net::name(changed->addresses.transport)});
             }
         } else if (const auto* closed = std::get_if<transport::Closed>(&*event)) {
             if (closed->reason == transport::CloseReason::idle) {
@@ -409,7 +429,7 @@ std::optional<TimePoint> Session::next_timeout() const {
     if (state_ == State::over) {
         return std::nullopt;
     }
-    auto next = earliest(answer_deadline_, go_at_);
+    auto next = earliest(earliest(answer_deadline_, go_at_), outcome_at_);
     if (puncher_) {
         next = earliest(next, puncher_->next_timeout());
     }
@@ -455,6 +475,7 @@ void Session::end(Error error) {
     state_ = State::over;
     answer_deadline_.reset();
     go_at_.reset();
+    outcome_at_.reset();
     if (agent_) {
         agent_->close();
     }

@@ -85,6 +85,9 @@ struct PathInUse {
     std::string strategy;
     Duration rtt{};
     std::string reason;
+    bool relayed = false;
+    /// How this side's packets leave the machine: udp, tcp or tls. Of a relay of ours the shell knows it.
+    std::string transport = "udp";
 };
 
 /// The conversation is over; nothing follows.
@@ -190,6 +193,8 @@ class Session {
     void open_own_nats(std::size_t first);
     void drain_puncher(TimePoint now);
     void tell_outcome(std::optional<net::Strategy> strategy, TimePoint now);
+    void await_outcome(TimePoint now);
+    [[nodiscard]] bool relayed(const net::PathAddresses& path) const;
     [[nodiscard]] std::string strategy_of(const ice::PairInfo& pair) const;
     [[nodiscard]] std::optional<net::Endpoint> main_base() const;
     [[nodiscard]] Error no_path(const ice::Failed& failed) const;
@@ -215,6 +220,9 @@ class Session {
     NoPathFacts facts_;
     std::vector<net::Endpoint> remote_reflexives_;
     std::vector<net::Endpoint> remote_hosts_;
+    std::vector<net::Endpoint> remote_relayed_;
+    std::optional<TimePoint> plan_end_;    ///< of what the plan does besides checks
+    std::optional<TimePoint> outcome_at_;  ///< until then a direct path may replace the relay
     std::deque<SocketRequest> socket_requests_;
     std::deque<net::Transmit> probes_;
     std::optional<std::pair<transport::PathId, net::PathAddresses>> path_;

@@ -50,6 +50,7 @@ Status Node::Impl::start() {
                                          .agent = std::string{"pinhole/"} + PINHOLE_VERSION},
         rng_);
     start_reporter();
+    start_relays();
     watch_.emplace(io_.get_executor(), guarded(&Impl::handle_network_changed));
     if (const auto status = watch_->start(); !status) {
         log::info("changes of the network will not be noticed: {}", status.error().message());
@@ -79,6 +80,7 @@ void Node::Impl::handle_network_changed() {
     const auto now = io::now();
     gathering_.handle_network_changed(now);
     drain_gathering();
+    relays_->handle_network_changed();
     reporter_->handle_network_changed();
     server_->handle_network_changed(io::local_addresses(/*include_loopback=*/true), now);
     handler_.on_network_changed();
@@ -88,6 +90,7 @@ void Node::Impl::handle_resolved(const std::vector<net::Endpoint>& endpoints) {
     const auto v4 = std::ranges::find_if(endpoints, [](const auto& server) { return server.address.is_v4(); });
     stun_ = v4 == endpoints.end() ? std::nullopt : std::optional{*v4};
     reporter_->handle_servers(endpoints);
+    relays_->handle_servers(endpoints);
     watch_->set_destinations({endpoints.front().address});
     gathering_.handle_servers(endpoints, io::now());
     drain_gathering();
@@ -102,7 +105,7 @@ void Node::Impl::drain_gathering() {
         for (const auto& [id, session] : sessions_) {
             if (found != nullptr) {
                 session->add_local_candidate(found->candidate, io::now());
-            } else {
+            } else if (candidates_complete()) {
                 session->end_of_local_candidates();
             }
             dirty_.insert(id);
@@ -149,13 +152,18 @@ void Node::Impl::handle_datagram(const net::Received& datagram) {
 void Node::Impl::handle_server_event(const session::SignalingClient::Event& event) {
     if (const auto* online = std::get_if<session::SignalingClient::Online>(&event)) {
         reporter_->handle_online(*online);
+        relays_->handle_online();
         handler_.on_online(*online, gathering_.reflexive());
     } else if (const auto* lost = std::get_if<session::SignalingClient::Lost>(&event)) {
         reporter_->handle_offline();
         held_.clear();
         handler_.on_server_lost(lost->error, lost->was_online);
     } else if (const auto* message = std::get_if<signaling::ToPeer>(&event)) {
-        handle_message(*message);
+        if (const auto* list = std::get_if<signaling::Relays>(message)) {
+            relays_->handle_list(*list);
+        } else {
+            handle_message(*message);
+        }
     }
     pump();
 }
@@ -191,6 +199,7 @@ void Node::Impl::drain(SessionId id) {
     while (more && !stopped_) {
         more = false;
         while (auto event = session->poll_event()) {
+            note_transport(*event);
             handler_.on_session(id, *event);
             if (stopped_) {
                 return;
@@ -205,6 +214,7 @@ void Node::Impl::drain(SessionId id) {
         }
         send_packets(*session);
         if (auto event = session->poll_event()) {
+            note_transport(*event);
             handler_.on_session(id, *event);
             more = true;
         }
@@ -272,7 +282,9 @@ void Node::Impl::send_packets(session::Session& session) {
 void Node::Impl::send(const net::PathAddresses& path, ByteView payload, std::size_t segment, net::Ecn ecn,
                       session::Session* session) {
     // What the kernel does not take is lost, as on the network: the protocols above repeat it.
-    if (sockets_->send(path, payload, segment, ecn) == io::SendResult::too_big && session != nullptr &&
+    const auto sent = relays_->owns(path.local) ? relays_->send(path, payload, segment)
+                                                : sockets_->send(path, payload, segment, ecn);
+    if (sent == io::SendResult::too_big && session != nullptr &&
         session->transport() != nullptr) {
         session->transport()->handle_mtu_exceeded(segment, io::now());
     }
@@ -330,6 +342,7 @@ void Node::Impl::stop() {
     if (server_) {
         watch_->stop();
         reporter_->stop();
+        relays_->stop();
         server_->stop();
     }
     sockets_->close();
