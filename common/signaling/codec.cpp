@@ -234,7 +234,7 @@ Result<Trickle> to_value(const pb::Trickle& from) {
 }
 
 Result<End> to_value(const pb::End& from) {
-    if (from.reason() < pb::END_REASON_HANGUP || from.reason() > pb::END_REASON_TIMEOUT) {
+    if (from.reason() < pb::END_REASON_HANGUP || from.reason() > pb::END_REASON_ASLEEP) {
         return malformed("end reason");
     }
     return End{.call = {from.call()}, .reason = static_cast<EndReason>(from.reason()), .detail_ms = from.detail_ms()};

@@ -10,10 +10,6 @@ namespace {
 
 constexpr auto kPause = std::chrono::seconds{1};
 
-const char* kind_of(const session::PathInUse& path) {
-    return path.relayed ? "relay" : "direct";
-}
-
 }  // namespace
 
 PingCommand::PingCommand(Environment& environment, PingOptions options)
@@ -72,7 +68,7 @@ void PingCommand::stream_event(shell::SessionId, const transport::Event& event) 
 
 void PingCommand::report(Duration rtt) {
     const auto milliseconds = static_cast<double>(rtt.count()) / 1e6;
-    const auto path = path_ ? fmt::format("{} {} {} {}", kind_of(*path_), path_->transport, path_->strategy,
+    const auto path = path_ ? fmt::format("{} {} {} {}", kind_of(*path_), transport_of(*path_), path_->strategy,
                                           path_->addresses.remote.text())
                             : std::string{"unknown"};
     output_.event("pong", {{"rtt_ms", milliseconds}, {"path", path}});

@@ -12,7 +12,7 @@ constexpr int kMaxChallenges = 3;
 constexpr std::uint32_t kSilentAfter = 3;
 
 bool only_ports_differ(const net::PathAddresses& a, const net::PathAddresses& b) {
-    return a.local == b.local && a.remote.address == b.remote.address;
+    return a.local == b.local && a.remote.address == b.remote.address && a.transport == b.transport;
 }
 
 }  // namespace
@@ -88,6 +88,13 @@ void Connection::Impl::remove_path(PathId id, TimePoint now) {
     rearm(now);
 }
 
+void Connection::Impl::handle_path_failed(const net::PathAddresses& addresses, TimePoint now) {
+    const auto* path = find_path(addresses);
+    if (path != nullptr && paths_.size() > 1) {
+        remove_path(path->id, now);
+    }
+}
+
 PathStats Connection::Impl::path_stats() const {
     const auto* path = active();
     if (path == nullptr) {
@@ -138,7 +145,7 @@ void Connection::Impl::leave_silent_path(TimePoint now) {
     }
     if (next != nullptr) {
         active()->left_at = now;
-        switch_to(*next, "path silent", now);
+        switch_to(*next, kPathSilent, now);
     }
 }
 

@@ -160,6 +160,10 @@ TurnServer::Refusal TurnServer::use_allocation(const Request& request) {
     if (request.allocation->account != request.sender.account) {
         return 441;
     }
+    // Whoever has fresh credentials goes on with them.
+    if (!request.sender.expired) {
+        request.allocation->username = request.sender.username;
+    }
     const auto method = request.message.method();
     if (method == stun::kRefresh) {
         return handle_refresh(request);

@@ -41,14 +41,23 @@ TEST(TurnCredentials, GoOnWithWhatTheyMade) {
     world.allocate(client);
     world.pass(590s);
     EXPECT_TRUE(world.ask(client, stun::kRefresh, nothing()).ok());
-    // Fresh ones of the same name do as well; those of another name do not.
-    auto fresh = timed(world, 3600s);
-    EXPECT_TRUE(world.ask(fresh, stun::kRefresh, nothing()).ok());
+    // Those of another name do not, nor expired ones of the same name that have never been used for it.
     auto other = timed(world, 3600s, "somebody");
     EXPECT_EQ(world.ask(other, stun::kRefresh, nothing()).error(), 441);
-    // Expired ones of the same name, which did not make it, do not.
     auto stale = timed(world, 61s);
     EXPECT_EQ(world.ask(stale, stun::kRefresh, nothing()).error(), 401);
+}
+
+TEST(TurnCredentials, AreReplacedByFreshOnes) {
+    World world;
+    auto client = timed(world, 60s);
+    world.allocate(client);
+    world.pass(590s);
+    auto fresh = timed(world, 700s);
+    EXPECT_TRUE(world.ask(fresh, stun::kRefresh, nothing()).ok());
+    world.pass(590s);
+    EXPECT_TRUE(world.ask(fresh, stun::kRefresh, nothing()).ok());
+    EXPECT_EQ(world.ask(client, stun::kRefresh, nothing()).error(), 401);
 }
 
 TEST(TurnCredentials, OfAnotherSecretAreNone) {
