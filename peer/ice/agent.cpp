@@ -218,6 +218,7 @@ void Agent::Impl::advance(TimePoint now) {
         give_up();
     }
     if (phase_ == Phase::running && now >= next_slot_ && send_one(now)) {
+        send_relayed(now);
         at_once_ = std::max(at_once_ - 1, 0);
         next_slot_ = at_once_ > 0 ? now : now + config_.pacing;
     }

@@ -67,6 +67,7 @@ class Agent::Impl {
 
     // agent_checks.cpp
     bool send_one(TimePoint now);
+    void send_relayed(TimePoint now);
     void start_check(Pair& pair, TimePoint now);
     void send_request(Transaction transaction, TimePoint now);
     void handle_response(const net::PathAddresses& path, const stun::MessageView& message, TimePoint now);
