@@ -123,8 +123,13 @@ int serve(const Options& options) {
     if (!places) {
         return fail_with(options, "alternate", places.error().message(), "");
     }
+    auto tls = make_tls(options.tls);
+    if (!tls) {
+        return fail_with(options, "tls", tls.error().message(), "");
+    }
     HistoryStore history{options.data};
-    Service service{identity->noise_keys(), rng};
+    Service service{
+        identity->noise_keys(), rng, {.relay = options.relay, .others = options.other_relays, .tls = *std::move(tls)}};
     service.keep_history(history);
     if (const auto status = listen_as_asked(service, options, *places); !status) {
         return fail_with(options, "cannot-listen", "cannot listen on " + status.error().message(),

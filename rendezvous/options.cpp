@@ -15,6 +15,24 @@ namespace pinhole::rendezvous {
 namespace {
 
 constexpr int kUsage = 2;
+constexpr std::uint16_t kLastPrivilegedPort = 1023;
+
+/// The words of the command line that stand for something else.
+struct Words {
+    std::vector<std::string> listen;
+    std::vector<std::string> alternate;
+    std::string data;
+    std::string level = "warn";
+    std::string relay_ports;
+    bool no_relay = false;
+    std::vector<std::string> users;
+    std::vector<std::string> turn;
+    std::string turn_secret;
+    std::vector<std::string> allow;
+    std::vector<std::string> external;
+    std::string certificate;
+    std::string key;
+};
 
 std::string check_listen(const std::string& text) {
     return parse_listen(text) ? std::string{} : "'" + text + "' is not an IP address with an optional port";
@@ -27,14 +45,50 @@ std::string check_alternate(const std::string& text) {
                : "'" + text + "' is not an IP address of this machine";
 }
 
+std::string check_relay_ports(const std::string& text) {
+    return parse_port_range(text) ? std::string{} : "'" + text + "' is not a range of ports above 1023, LOW-HIGH";
+}
+
+/// USER:PASSWORD; a user name has no colon, since that is how time-limited ones are told apart.
+std::string check_user(const std::string& text) {
+    const auto colon = text.find(':');
+    const bool whole = colon != std::string::npos && colon > 0 && colon + 1 < text.size();
+    return whole && text.size() <= limits::kMaxRelayText ? std::string{} : "a user is USER:PASSWORD";
+}
+
+std::string check_turn(const std::string& text) {
+    return parse_turn_url(text) ? std::string{}
+                                : "'" + text + "' is not turn:HOST[:PORT][?transport=udp|tcp] or turns:HOST[:PORT]";
+}
+
+std::string check_range(const std::string& text) {
+    return turn::AddressRange::parse(text) ? std::string{} : "'" + text + "' is not a range of addresses, ADDR/BITS";
+}
+
+std::string check_external(const std::string& text) {
+    const auto address = net::Address::parse(text);
+    return address && !address->is_unspecified() && !address->is_multicast() ? std::string{}
+                                                                             : "'" + text + "' is not an IP address";
+}
+
+bool one_of_each_family(const std::vector<net::Address>& addresses) {
+    const auto count = [&](net::Family family) { return std::ranges::count(addresses, family, &net::Address::family); };
+    return count(net::Family::v4) <= 1 && count(net::Family::v6) <= 1;
+}
+
 /// What CLI11 cannot check word by word.
 const char* check_together(const Options& options) {
-    const auto count = [&](net::Family family) {
-        return std::ranges::count_if(options.alternate, [&](const auto& one) { return one.family() == family; });
-    };
-    return count(net::Family::v4) > 1 || count(net::Family::v6) > 1
-               ? "--alternate takes one IPv4 and one IPv6 address at most"
-               : nullptr;
+    if (!one_of_each_family(options.alternate)) {
+        return "--alternate takes one IPv4 and one IPv6 address at most";
+    }
+    if (!one_of_each_family(options.relay.external)) {
+        return "--external takes one IPv4 and one IPv6 address at most";
+    }
+    // The server itself is the first in the list that peers get.
+    if (options.other_relays.size() >= limits::kMaxRelays) {
+        return "--turn names too many relays";
+    }
+    return nullptr;
 }
 
 std::string check_level(const std::string& text) {
@@ -45,6 +99,98 @@ std::filesystem::path from_environment(const char* variable) {
     // The environment is read once, before there is any thread.
     const char* value = std::getenv(variable);  // NOLINT(concurrency-mt-unsafe)
     return value == nullptr ? std::filesystem::path{} : std::filesystem::path{value};
+}
+
+void add_server_options(CLI::App& app, Words& words) {
+    app.add_option("--listen", words.listen, "UDP and TCP here, repeatable; default: port 3478 on all addresses")
+        ->type_name("ADDR[:PORT]")
+        ->allow_extra_args(false)
+        ->check(check_listen);
+    app.add_option("--alternate", words.alternate,
+                   "a second address, for peers to find out how their NATs behave; also uses the "
+                   "port above; repeatable, one of each family")
+        ->type_name("ADDR")
+        ->allow_extra_args(false)
+        ->check(check_alternate);
+    app.add_option(
+           "--data", words.data,
+           "where the server keeps its key and what it learns; default: under $XDG_STATE_HOME or ~/.local/state")
+        ->type_name("DIR");
+    app.add_option("--log-level", words.level, "error, warn, info, debug or trace, to stderr; default: warn")
+        ->type_name("LEVEL")
+        ->check(check_level);
+}
+
+void add_relay_options(CLI::App& app, Words& words) {
+    const auto repeatable = [&app](const char* name, std::vector<std::string>& into, const char* what) {
+        return app.add_option(name, into, what)->allow_extra_args(false);
+    };
+    repeatable("--external", words.external,
+               "the address that the world sees, where the server is behind a 1:1 NAT; repeatable, one of each family")
+        ->type_name("ADDR")
+        ->check(check_external);
+    app.add_option("--relay-ports", words.relay_ports, "ports of relayed addresses; default: 49152-65535")
+        ->type_name("LOW-HIGH")
+        ->check(check_relay_ports);
+    app.add_flag("--no-relay", words.no_relay, "relay nothing here: peers without a direct path stay apart");
+    repeatable("--turn-user", words.users,
+               "a TURN user for other clients, repeatable; peers get their credentials by themselves")
+        ->type_name("USER:PASSWORD")
+        ->check(check_user);
+    auto* turn = repeatable("--turn", words.turn, "another TURN server for the peers, repeatable; with --turn-secret")
+                     ->type_name("URL")
+                     ->check(check_turn);
+    auto* secret = app.add_option("--turn-secret", words.turn_secret,
+                                  "what those servers make time-limited credentials with (coturn: static-auth-secret)")
+                       ->type_name("SECRET");
+    turn->needs(secret);
+    secret->needs(turn);
+    repeatable("--allow-peer", words.allow,
+               "relay also to addresses that are refused otherwise: loopback, private, link-local …; repeatable")
+        ->type_name("ADDR/BITS")
+        ->check(check_range);
+    auto* certificate = app.add_option("--tls-cert", words.certificate,
+                                       "a certificate with its chain, PEM, for TURN over TLS; default: one of its own")
+                            ->type_name("FILE");
+    auto* key = app.add_option("--tls-key", words.key, "the key of that certificate, PEM")->type_name("FILE");
+    certificate->needs(key);
+    key->needs(certificate);
+}
+
+void take_server_options(const Words& words, Options& options) {
+    for (const auto& text : words.listen) {
+        options.listen.push_back(*parse_listen(text));
+    }
+    for (const auto& text : words.alternate) {
+        options.alternate.push_back(*net::Address::parse(text));
+    }
+    options.data = words.data.empty() ? default_data_folder() : std::filesystem::path{words.data};
+    options.log_level = *log::parse_level(words.level);
+    if (!words.certificate.empty()) {
+        options.tls = TlsFiles{.certificate = words.certificate, .key = words.key};
+    }
+}
+
+void take_relay_options(const Words& words, Options& options) {
+    auto& relay = options.relay;
+    relay.enabled = !words.no_relay;
+    if (!words.relay_ports.empty()) {
+        relay.ports = *parse_port_range(words.relay_ports);
+    }
+    for (const auto& text : words.external) {
+        relay.external.push_back(*net::Address::parse(text));
+    }
+    for (const auto& text : words.allow) {
+        relay.allow.push_back(*turn::AddressRange::parse(text));
+    }
+    for (const auto& text : words.users) {
+        const auto colon = text.find(':');
+        relay.users.push_back({.name = text.substr(0, colon), .password = text.substr(colon + 1)});
+    }
+    for (const auto& text : words.turn) {
+        options.other_relays.push_back(*parse_turn_url(text));
+        options.other_relays.back().secret = words.turn_secret;
+    }
 }
 
 }  // namespace
@@ -85,35 +231,32 @@ std::filesystem::path default_data_folder() {
     return {};
 }
 
+std::optional<PortRange> parse_port_range(std::string_view text) {
+    PortRange range;
+    const auto* const end = text.data() + text.size();
+    const auto low = std::from_chars(text.data(), end, range.first);
+    if (low.ec != std::errc{} || low.ptr == end || *low.ptr != '-') {
+        return std::nullopt;
+    }
+    const auto high = std::from_chars(low.ptr + 1, end, range.last);
+    const bool whole = high.ec == std::errc{} && high.ptr == end;
+    return whole && range.first > kLastPrivilegedPort && range.first <= range.last ? std::optional{range}
+                                                                                   : std::nullopt;
+}
+
 std::variant<Options, int> parse_options(int argc, char** argv) {
     CLI::App app{"The meeting point of pinhole peers: tells them their addresses and introduces them to each other.",
                  "pinhole-rendezvous"};
     app.footer(
         "Needs no options. Example, on one address, with its key in /var/lib/pinhole:\n"
         "  pinhole-rendezvous --listen 192.0.2.1 --data /var/lib/pinhole\n"
-        "Peers then use: pinhole --server 192.0.2.1 …");
-    std::vector<std::string> listen;
-    std::vector<std::string> alternate;
-    std::string data;
-    std::string level = "warn";
+        "Peers then use: pinhole --server 192.0.2.1 …\n"
+        "The relay needs UDP and TCP ports 49152-65535 open, too; with fewer of them:\n"
+        "  pinhole-rendezvous --relay-ports 50000-51000");
+    Words words;
     Options options;
-    app.add_option("--listen", listen, "UDP and TCP here, repeatable; default: port 3478 on all addresses")
-        ->type_name("ADDR[:PORT]")
-        ->allow_extra_args(false)
-        ->check(check_listen);
-    app.add_option("--alternate", alternate,
-                   "a second address, for peers to find out how their NATs behave; also uses the "
-                   "port above; repeatable, one of each family")
-        ->type_name("ADDR")
-        ->allow_extra_args(false)
-        ->check(check_alternate);
-    app.add_option(
-           "--data", data,
-           "where the server keeps its key and what it learns; default: under $XDG_STATE_HOME or ~/.local/state")
-        ->type_name("DIR");
-    app.add_option("--log-level", level, "error, warn, info, debug or trace, to stderr; default: warn")
-        ->type_name("LEVEL")
-        ->check(check_level);
+    add_server_options(app, words);
+    add_relay_options(app, words);
     app.add_flag("--json", options.json, "events as JSON lines on stdout");
     app.set_version_flag("--version", std::string{"pinhole-rendezvous "} + PINHOLE_VERSION);
     try {
@@ -125,18 +268,12 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
         std::cerr << "pinhole-rendezvous: " << error.what() << "; see pinhole-rendezvous --help\n";
         return kUsage;
     }
-    for (const auto& text : listen) {
-        options.listen.push_back(*parse_listen(text));
-    }
-    for (const auto& text : alternate) {
-        options.alternate.push_back(*net::Address::parse(text));
-    }
+    take_server_options(words, options);
+    take_relay_options(words, options);
     if (const auto* problem = check_together(options)) {
         std::cerr << "pinhole-rendezvous: " << problem << "; see pinhole-rendezvous --help\n";
         return kUsage;
     }
-    options.data = data.empty() ? default_data_folder() : std::filesystem::path{data};
-    options.log_level = *log::parse_level(level);
     return options;
 }
 

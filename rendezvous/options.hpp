@@ -3,6 +3,9 @@
 
 #include "common/base/log.hpp"
 #include "common/net/endpoint.hpp"
+#include "rendezvous/shell/relay_offers.hpp"
+#include "rendezvous/shell/relay_service.hpp"
+#include "rendezvous/shell/tls.hpp"
 
 #include <filesystem>
 #include <optional>
@@ -19,6 +22,11 @@ struct Options {
     std::vector<net::Address> alternate;
     /// Empty: under the user's state folder.
     std::filesystem::path data;
+    RelayOptions relay{};
+    /// With the secret that they share with this server.
+    std::vector<RelayOffer> other_relays{};
+    /// Empty: a certificate of the server's own.
+    std::optional<TlsFiles> tls{};
     log::Level log_level = log::Level::warn;
     bool json = false;
 };
@@ -28,6 +36,9 @@ struct Options {
 
 /// ADDR, ADDR:PORT or [V6]:PORT; port 0 means any.
 [[nodiscard]] std::optional<net::Endpoint> parse_listen(std::string_view text);
+
+/// LO-HI, both above 1023: an unprivileged range, in which no service of the machine waits for anybody.
+[[nodiscard]] std::optional<PortRange> parse_port_range(std::string_view text);
 
 /// $XDG_STATE_HOME/pinhole-rendezvous, or below ~/.local/state; empty if neither is known.
 [[nodiscard]] std::filesystem::path default_data_folder();

@@ -1,10 +1,13 @@
 #include "common/base/encoding.hpp"
 
+#include <algorithm>
+
 namespace pinhole {
 
 namespace {
 
 constexpr std::string_view kHex = "0123456789abcdef";
+constexpr std::string_view kBase64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr std::string_view kBase32 = "abcdefghijklmnopqrstuvwxyz234567";
 
 char lower(char c) {
@@ -104,6 +107,19 @@ std::optional<Bytes> from_base32(std::string_view text) {
         return std::nullopt;
     }
     return bytes;
+}
+
+std::string to_base64(ByteView bytes) {
+    std::string text;
+    text.reserve((bytes.size() + 2) / 3 * 4);
+    for (; !bytes.empty(); bytes = bytes.subspan(std::min<std::size_t>(3, bytes.size()))) {
+        const auto at = [&](std::size_t i) { return i < bytes.size() ? static_cast<std::uint32_t>(bytes[i]) : 0U; };
+        const auto bits = at(0) << 16 | at(1) << 8 | at(2);
+        for (std::size_t i = 0; i < 4; ++i) {
+            text += i <= bytes.size() ? kBase64[bits >> (18 - 6 * i) & 63U] : '=';
+        }
+    }
+    return text;
 }
 
 bool is_utf8(std::string_view text) {

@@ -264,7 +264,7 @@ void NetworkCommand::report_path(shell::SessionId id, const session::PathInUse& 
         say_stalled(id, path.reason);
     }
     output_.event("path", {{"kind", kind_of(path)},
-                           {"transport", "udp"},
+                           {"transport", net::name(path.addresses.transport)},
                            {"strategy", path.strategy},
                            {"local", path.addresses.local.text()},
                            {"remote", path.addresses.remote.text()},

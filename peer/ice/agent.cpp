@@ -12,6 +12,8 @@ namespace {
 
 /// Packets that wait for a caller who does not poll; far more than one input produces.
 constexpr std::size_t kMaxTransmits = 256;
+/// For connections, from their instant on: several SYNs, and a check.
+constexpr Duration kTcpPatience = 7s;
 /// Connections that begin at one instant.
 constexpr std::size_t kMaxTcpAtOnce = 8;
 
@@ -72,8 +74,8 @@ void Agent::Impl::start(TimePoint now, int at_once) {
     next_slot_ = now;
     at_once_ = at_once;
     give_up_at_ = now + config_.patience;
-    if (keep_until_) {
-        keep_until(*keep_until_);
+    for (const auto& wanted : {keep_until_, tcp_end()}) {
+        give_up_at_ = std::max(*give_up_at_, wanted.value_or(*give_up_at_));
     }
     advance(now);
 }
@@ -98,6 +100,17 @@ void Agent::Impl::keep_until(TimePoint when) {
     if (give_up_at_) {
         give_up_at_ = std::max(*give_up_at_, when);
     }
+}
+
+void Agent::Impl::admit_tcp(TimePoint when) {
+    tcp_at_ = when;
+    if (give_up_at_) {
+        give_up_at_ = std::max(*give_up_at_, *tcp_end());
+    }
+}
+
+std::optional<TimePoint> Agent::Impl::tcp_end() const {
+    return tcp_at_ ? std::optional{*tcp_at_ + kTcpPatience} : std::nullopt;
 }
 
 // Both sides connect at one instant: the packets of either cross on the way only if neither waits for slots.
@@ -139,6 +152,12 @@ bool Agent::Impl::heard_on(const net::PathAddresses& path) const {
     const auto ours = checklist_.canonical(path);
     const auto* pair = ours ? checklist_.find(*ours) : nullptr;
     return pair != nullptr && (pair->heard || pair->valid());
+}
+
+bool Agent::Impl::uses(const net::PathAddresses& path) const {
+    const auto ours = checklist_.canonical(path);
+    const auto* pair = ours ? checklist_.find(*ours) : nullptr;
+    return phase_ != Phase::over && pair != nullptr && pair->state != PairState::failed;
 }
 
 void Agent::Impl::close() {
@@ -211,8 +230,10 @@ void Agent::Impl::give_up() {
     phase_ = Phase::over;
     transmits_.clear();
     give_up_at_.reset();
-    events_.emplace_back(
-        Failed{.pairs = pairs_checked_, .remote_candidates = checklist_.remotes(), .heard_anything = heard_anything_});
+    events_.emplace_back(Failed{.pairs = pairs_checked_,
+                                .tcp_pairs = tcp_pairs_checked_,
+                                .remote_candidates = checklist_.remotes(),
+                                .heard_anything = heard_anything_});
 }
 
 void Agent::Impl::transmit(const net::PathAddresses& path, Bytes payload) {
@@ -301,6 +322,10 @@ void Agent::handle_path_failed(const net::PathAddresses& path, TimePoint now) {
 
 bool Agent::heard_on(const net::PathAddresses& path) const {
     return impl_->heard_on(path);
+}
+
+bool Agent::uses(const net::PathAddresses& path) const {
+    return impl_->uses(path);
 }
 
 void Agent::close() {

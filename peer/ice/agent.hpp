@@ -68,7 +68,8 @@ struct ConsentLost {
 
 /// No pair became valid within the patience.
 struct Failed {
-    std::size_t pairs = 0;  ///< pairs that were checked
+    std::size_t pairs = 0;      ///< pairs that were checked
+    std::size_t tcp_pairs = 0;  ///< those over TCP among them
     std::size_t remote_candidates = 0;
     bool heard_anything = false;  ///< an authenticated check arrived, though none of ours was answered
 };
@@ -103,6 +104,8 @@ class Agent {
     void handle_path_failed(const net::PathAddresses& path, TimePoint now);
     /// An authentic check or answer came in over this path.
     [[nodiscard]] bool heard_on(const net::PathAddresses& path) const;
+    /// It is one of our pairs that has not failed.
+    [[nodiscard]] bool uses(const net::PathAddresses& path) const;
     /// Stops everything; no output after it.
     void close();
 

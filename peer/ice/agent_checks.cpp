@@ -39,6 +39,7 @@ void Agent::Impl::start_check(Pair& pair, TimePoint now) {
     }
     if (!std::exchange(pair.checked, true)) {
         ++pairs_checked_;
+        tcp_pairs_checked_ += pair.path.transport == net::Transport::tcp ? 1 : 0;
     }
     send_request({.path = pair.path,
                   .nominating = role_ == Role::controlling && pair.nominate,

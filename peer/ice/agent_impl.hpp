@@ -27,10 +27,11 @@ class Agent::Impl {
     void check(const net::PathAddresses& path, TimePoint now);
     void keep_until(TimePoint when);
 
-    void admit_tcp(TimePoint when) { tcp_at_ = when; }
+    void admit_tcp(TimePoint when);
 
     void handle_path_failed(const net::PathAddresses& path, TimePoint now);
     [[nodiscard]] bool heard_on(const net::PathAddresses& path) const;
+    [[nodiscard]] bool uses(const net::PathAddresses& path) const;
     void close();
 
     [[nodiscard]] net::PathAddresses pair_of(const net::PathAddresses& path) const { return splits_.pair_of(path); }
@@ -57,6 +58,7 @@ class Agent::Impl {
     void advance(TimePoint now);
     void transmit(const net::PathAddresses& path, Bytes payload);
     void begin_tcp(TimePoint now);
+    [[nodiscard]] std::optional<TimePoint> tcp_end() const;
     void fail_if_hopeless(TimePoint now);
     void give_up();
     void new_pairs(TimePoint now);
@@ -105,6 +107,7 @@ class Agent::Impl {
     bool heard_anything_ = false;
     bool ordinary_last_ = false;  ///< so that retransmissions and new checks take turns
     std::size_t pairs_checked_ = 0;
+    std::size_t tcp_pairs_checked_ = 0;
     TimePoint next_slot_{};
     int at_once_ = 1;  ///< checks that this slot has room for
     std::optional<TimePoint> give_up_at_;

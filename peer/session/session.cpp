@@ -23,12 +23,18 @@ constexpr Duration kSelecting = 5s;
 
 std::optional<net::Strategy> strategy_named(std::string_view text) {
     using enum net::Strategy;
-    for (const auto strategy : {host, reverse, udp, predict, birthday}) {
+    for (const auto strategy : {host, reverse, udp, predict, birthday, tcp}) {
         if (net::name(strategy) == text) {
             return strategy;
         }
     }
     return std::nullopt;
+}
+
+/// RFC 6544 §4.5: one that only connects tells the other side nothing that it could use: it makes no pair of it, and
+/// its connections come from the port of the passive one.
+bool stays_here(const net::Candidate& candidate) {
+    return candidate.tcp_type == net::TcpType::active;
 }
 
 std::unexpected<RejectedCall> reject(signaling::CallId call, signaling::EndReason reason, Error error,
@@ -160,6 +166,7 @@ void Session::agree(crypto::NoiseHandshake& handshake, const ice::Credentials& r
 
 std::vector<net::Candidate> Session::offered_candidates() {
     auto candidates = locals_;
+    std::erase_if(candidates, stays_here);
     candidates.resize(std::min(candidates.size(), limits::kMaxCandidates));
     return candidates;
 }
@@ -172,7 +179,9 @@ void Session::add_local_candidate(const net::Candidate& candidate, TimePoint now
     locals_.push_back(candidate);
     if (agent_) {
         agent_->add_local_candidate(candidate, now);
-        signaling_.emplace_back(signaling::Trickle{.call = call_, .candidates = {candidate}});
+        if (!stays_here(candidate)) {
+            signaling_.emplace_back(signaling::Trickle{.call = call_, .candidates = {candidate}});
+        }
     }
 }
 
@@ -247,10 +256,12 @@ void Session::add_remote(const std::vector<net::Candidate>& candidates, TimePoin
     const auto known = remote_reflexives_.size();
     for (const auto& candidate : candidates) {
         agent_->add_remote_candidate(candidate, now);
-        if (candidate.type == net::CandidateType::host && remote_hosts_.size() < limits::kMaxCandidates) {
-            remote_hosts_.push_back(candidate.endpoint);
+        const bool tcp = candidate.transport == net::Transport::tcp;
+        auto& hosts = tcp ? remote_tcp_hosts_ : remote_hosts_;
+        if (candidate.type == net::CandidateType::host && hosts.size() < limits::kMaxCandidates) {
+            hosts.push_back(candidate.endpoint);
         }
-        if (candidate.type != net::CandidateType::server_reflexive ||
+        if (tcp || candidate.type != net::CandidateType::server_reflexive ||
             remote_reflexives_.size() >= limits::kMaxCandidates) {
             continue;
         }
@@ -327,6 +338,28 @@ void Session::handle_packet(const net::Received& datagram, TimePoint now) {
         drain_transport();
         tend_survival(now);
     }
+}
+
+// The transport keeps its path as long as there is no other: ICE tries once more to connect, and what is lost meanwhile
+// is sent again.
+void Session::handle_path_failed(const net::PathAddresses& path, TimePoint now) {
+    if (!agent_ || state_ == State::over) {
+        return;
+    }
+    agent_->handle_path_failed(path, now);
+    drain_agent(now);
+    if (transport_) {
+        transport_->handle_path_failed(path, now);
+        drain_transport();
+    }
+}
+
+bool Session::heard_on(const net::PathAddresses& path) const {
+    return agent_ && state_ != State::over && agent_->heard_on(path);
+}
+
+bool Session::uses(const net::PathAddresses& path) const {
+    return agent_ && state_ != State::over && (agent_->uses(path) || (path_ && path_->second == path));
 }
 
 void Session::handle_timeout(TimePoint now) {
@@ -414,7 +447,7 @@ void Session::use_pair(const ice::PairInfo& pair, const char* reason, TimePoint 
     last_strategy_ = strategy_of(pair);
     known_paths_.insert_or_assign(pair.path, KnownPath{.id = id, .strategy = last_strategy_});
     note_detour(now);
-    if (puncher_) {
+    if (puncher_ && pair.path.transport == net::Transport::udp) {
         puncher_->handle_success(pair.path, now);
         drain_puncher(now);
     }

@@ -150,6 +150,13 @@ class Session {
     /// STUN that came in on any socket of the session, those that it asked for included.
     void handle_stun(const net::PathAddresses& path, ByteView payload, TimePoint now);
     void handle_packet(const net::Received& datagram, TimePoint now);
+    /// Over TCP: there is no connection on this path, or it broke. The shell makes one for the first check that
+    /// poll_stun gives for a path.
+    void handle_path_failed(const net::PathAddresses& path, TimePoint now);
+    /// The other side was heard there with its ICE password.
+    [[nodiscard]] bool heard_on(const net::PathAddresses& path) const;
+    /// It is one that checks or data may go over.
+    [[nodiscard]] bool uses(const net::PathAddresses& path) const;
     void handle_timeout(TimePoint now);
     /// ICE checks and probes of punching; each names its local endpoint and may ask for a TTL.
     [[nodiscard]] std::optional<net::Transmit> poll_stun();
@@ -234,6 +241,7 @@ class Session {
     [[nodiscard]] bool hosts_go_first() const;
     /// A path of a strategy that must not be used carries no check, neither way.
     [[nodiscard]] bool usable(const net::PathAddresses& path) const;
+    void admit_tcp(const net::PunchPlan& plan);
     /// Opens our own NATs for the other side's reflexive endpoints, from the one at this place on, without reaching the
     /// NATs there.
     void open_own_nats(std::size_t first);
@@ -264,6 +272,7 @@ class Session {
     NoPathFacts facts_;
     std::vector<net::Endpoint> remote_reflexives_;
     std::vector<net::Endpoint> remote_hosts_;
+    std::vector<net::Endpoint> remote_tcp_hosts_;
     std::deque<SocketRequest> socket_requests_;
     std::deque<net::Transmit> probes_;
     std::optional<std::pair<transport::PathId, net::PathAddresses>> path_;

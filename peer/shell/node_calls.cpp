@@ -82,6 +82,9 @@ void Node::Impl::renew_sockets() {
         log::info("no other UDP port: {}", status.error().message());
         return;
     }
+    if (const auto status = tcp_->renew(); !status) {
+        log::info("no other TCP port: {}", status.error().message());
+    }
     if (sessions_.empty()) {
         sockets_->close_retired();
     }
@@ -257,6 +260,9 @@ void Node::Impl::remove(SessionId id) {
     if (sessions_.empty()) {
         sockets_->close_retired();
     }
+    tcp_->close_unused([this](const net::PathAddresses& path) {
+        return std::ranges::any_of(sessions_, [&](const auto& entry) { return entry.second->uses(path); });
+    });
 }
 
 void Node::Impl::close(SessionId id, session::Goodbye goodbye) {

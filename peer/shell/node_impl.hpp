@@ -11,6 +11,7 @@
 #include "peer/shell/node.hpp"
 #include "peer/shell/server_connection.hpp"
 #include "peer/shell/socket_set.hpp"
+#include "peer/shell/tcp_paths.hpp"
 
 #include <map>
 #include <set>
@@ -34,7 +35,8 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
           handler_(handler),
           timer_(io),
           sockets_(std::make_shared<SocketSet>(io.get_executor())),
-          gathering_(rng_, *sockets_, config_.bind),
+          tcp_(std::make_shared<TcpPaths>(io.get_executor())),
+          gathering_(rng_, *sockets_, *tcp_, config_.bind),
           send_buffer_(kSendBuffer) {}
 
     Status start();
@@ -51,7 +53,10 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     [[nodiscard]] bool online() const { return server_ && server_->online(); }
 
   private:
+    void start_tcp();
     void handle_datagram(const net::Received& datagram);
+    void handle_stun(const net::Received& datagram, TimePoint now);
+    void handle_path_failed(const net::PathAddresses& path);
     void start_reporter();
     void handle_resolved(const std::vector<net::Endpoint>& endpoints);
     void handle_reported(const net::NetReport& report);
@@ -95,6 +100,7 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     std::shared_ptr<NetReporter> reporter_;
     std::optional<io::NetworkWatch> watch_;
     std::shared_ptr<SocketSet> sockets_;
+    std::shared_ptr<TcpPaths> tcp_;
     Gathering gathering_;
     session::ReplayGuard replay_guard_;
     punch::ProbeBudget probe_budget_;

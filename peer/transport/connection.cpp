@@ -24,6 +24,10 @@ void Connection::remove_path(PathId path, TimePoint now) {
     impl_->remove_path(path, now);
 }
 
+void Connection::handle_path_failed(const net::PathAddresses& addresses, TimePoint now) {
+    impl_->handle_path_failed(addresses, now);
+}
+
 std::optional<PathId> Connection::active_path() const {
     return impl_->active_path();
 }

@@ -169,6 +169,8 @@ class Connection {
     /// Moves sending to a path that ICE judged good.
     void use_path(PathId path, std::string reason, TimePoint now);
     void remove_path(PathId path, TimePoint now);
+    /// Nothing leaves on this path any more: goes on with another one if there is one.
+    void handle_path_failed(const net::PathAddresses& addresses, TimePoint now);
     [[nodiscard]] std::optional<PathId> active_path() const;
     [[nodiscard]] PathStats path_stats() const;
     /// Something may have changed on the way: asks at once instead of at the next probe timeout.

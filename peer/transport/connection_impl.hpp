@@ -29,6 +29,7 @@ class Connection::Impl {
     PathId add_path(const net::PathAddresses& addresses, TimePoint now);
     void use_path(PathId path, std::string reason, TimePoint now);
     void remove_path(PathId path, TimePoint now);
+    void handle_path_failed(const net::PathAddresses& addresses, TimePoint now);
 
     [[nodiscard]] std::optional<PathId> active_path() const { return active_; }
 

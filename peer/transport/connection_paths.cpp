@@ -12,7 +12,7 @@ constexpr int kMaxChallenges = 3;
 constexpr std::uint32_t kSilentAfter = 3;
 
 bool only_ports_differ(const net::PathAddresses& a, const net::PathAddresses& b) {
-    return a.local == b.local && a.remote.address == b.remote.address;
+    return a.local == b.local && a.remote.address == b.remote.address && a.transport == b.transport;
 }
 
 }  // namespace
@@ -86,6 +86,13 @@ void Connection::Impl::remove_path(PathId id, TimePoint now) {
         }
     }
     rearm(now);
+}
+
+void Connection::Impl::handle_path_failed(const net::PathAddresses& addresses, TimePoint now) {
+    const auto* path = find_path(addresses);
+    if (path != nullptr && paths_.size() > 1) {
+        remove_path(path->id, now);
+    }
 }
 
 PathStats Connection::Impl::path_stats() const {

@@ -55,7 +55,7 @@ void Server::handle_bytes(ConnectionId connection, ByteView bytes, TimePoint now
     const bool was_logged_in = client.id().has_value();
     auto messages = client.handle_bytes(bytes, now);
     if (!was_logged_in && client.id()) {
-        log_in(connection);
+        log_in(connection, now);
     }
     if (!messages) {
         close(connection, messages.error().message());
@@ -168,12 +168,26 @@ Punches::Party Server::party(const Side& side, const std::vector<net::Endpoint>&
     return result;
 }
 
-void Server::log_in(ConnectionId connection) {
+void Server::log_in(ConnectionId connection, TimePoint now) {
     ++totals_.logins;
     const auto& client = connections_.at(connection).client;
     admission_.logged_in(client.observed().address);
     if (const auto oldest = registry_.add(*client.id(), connection)) {
         close(*oldest, "this identity is online too many times");
+    }
+    tell_relays(connection, now);
+}
+
+void Server::offer_relays(RelayList list, Duration renewal) {
+    relays_ = std::move(list);
+    relay_renewal_ = renewal;
+}
+
+void Server::tell_relays(ConnectionId connection, TimePoint now) {
+    const auto found = connections_.find(connection);
+    if (relays_ && found != connections_.end()) {
+        relay_renewals_.set(connection, now + relay_renewal_);
+        send(connection, relays_(*found->second.client.id()));
     }
 }
 
@@ -193,6 +207,9 @@ void Server::handle_timeout(TimePoint now) {
         } else {
             touch(*due);
         }
+    }
+    while (const auto due = relay_renewals_.expire(now)) {
+        tell_relays(*due, now);
     }
     calls_.handle_timeout(now);
     punches_.handle_timeout(now);
@@ -244,6 +261,7 @@ void Server::remove(ConnectionId connection) {
     }
     admission_.leave(client.observed().address, client.id().has_value());
     deadlines_.set(connection, std::nullopt);
+    relay_renewals_.set(connection, std::nullopt);
     with_output_.erase(connection);
     with_report_.erase(connection);
     connections_.erase(found);
@@ -301,7 +319,8 @@ std::optional<Server::Close> Server::poll_close() {
 }
 
 std::optional<TimePoint> Server::next_timeout() const {
-    return earliest(earliest(deadlines_.next(), calls_.next_timeout()), punches_.next_timeout());
+    return earliest(earliest(deadlines_.next(), relay_renewals_.next()),
+                    earliest(calls_.next_timeout(), punches_.next_timeout()));
 }
 
 std::optional<ConnectionId> Server::poll_report() {

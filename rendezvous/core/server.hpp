@@ -14,6 +14,7 @@
 #include "rendezvous/core/registry.hpp"
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -86,6 +87,11 @@ class Server {
     /// The newest report of the peer, nullptr if there is none. Valid until the next input.
     [[nodiscard]] const net::NetReport* report(ConnectionId connection) const;
 
+    /// Every peer that logs in is told of the relays that `list` has for it, and again each `renewal`, before their
+    /// credentials expire. From then on, for good; peers that are online already are not told.
+    using RelayList = std::function<signaling::Relays(const crypto::PeerId&)>;
+    void offer_relays(RelayList list, Duration renewal);
+
     /// How strategies did: what an earlier run of the server has learnt goes in, what changed comes out of it.
     [[nodiscard]] PunchHistory& history() { return punches_.history(); }
 
@@ -107,7 +113,8 @@ class Server {
     void handle_punch(ConnectionId from, const signaling::ToServer& message, TimePoint now);
     [[nodiscard]] Punches::Party party(const Side& side, const std::vector<net::Endpoint>& endpoints) const;
     void handle_report(ConnectionId from, signaling::Report report);
-    void log_in(ConnectionId connection);
+    void log_in(ConnectionId connection, TimePoint now);
+    void tell_relays(ConnectionId connection, TimePoint now);
     void send(ConnectionId to, const signaling::ToPeer& message);
     void deliver_calls();
     /// What other peers cause must not fill the queue of a peer whose link is slow: past half of it, calls are declined
@@ -130,6 +137,9 @@ class Server {
     Calls calls_;
     Punches punches_;
     Deadlines<ConnectionId> deadlines_;
+    RelayList relays_;
+    Duration relay_renewal_{};
+    Deadlines<ConnectionId> relay_renewals_;
     std::set<ConnectionId> with_output_;
     std::set<ConnectionId> with_report_;
     std::deque<Close> closes_;

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 
 namespace pinhole::rendezvous {
 
@@ -25,6 +26,10 @@ class Hub {
     void stop();
     /// Reads what earlier runs have learnt, and keeps what this one learns. `store` outlives the hub.
     void keep_history(HistoryStore& store);
+
+    /// Before the first connection: what every peer is told of relays.
+    void offer_relays(Server::RelayList list, Duration renewal) { server_.offer_relays(std::move(list), renewal); }
+
     /// Carries one connection from its first byte to its end; the peer is told of the other port.
     [[nodiscard]] io::asio::awaitable<void> serve(std::shared_ptr<TcpLink> link,
                                                   std::optional<std::uint16_t> second_stun_port);

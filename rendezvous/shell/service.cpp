@@ -1,10 +1,10 @@
 #include "rendezvous/shell/service.hpp"
 
 #include "common/base/limits.hpp"
+#include "common/base/wall_time.hpp"
 #include "common/io/clock.hpp"
 #include "common/io/convert.hpp"
 #include "common/signaling/secure_link.hpp"
-#include "rendezvous/shell/stun_stream.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -35,18 +35,18 @@ constexpr Admission::Config kGuests{.max_connections = 2000,
                                     .max_per_site = 256,
                                     .max_logging_in_per_site = 256,
                                     .opens = {}};
-/// A client of STUN holds a place for some seconds and needs four of them at once for a whole discovery.
-constexpr Admission::Config kStunGuests{.max_connections = 1000,
-                                        .max_per_source = 32,
-                                        .max_logging_in_per_source = 32,
-                                        .max_per_site = 128,
-                                        .max_logging_in_per_site = 128,
-                                        .opens = {}};
+/// RFC 8446 §5.1: a TLS connection begins with a handshake record.
+constexpr std::uint8_t kTlsByte = 22;
 
 }  // namespace
 
-Service::Service(crypto::KeyPair keys, Rng& rng)
-    : hub_(io_.get_executor(), std::move(keys), rng), guests_(kGuests), stun_guests_(kStunGuests), signals_(io_) {
+Service::Service(crypto::KeyPair keys, Rng& rng, Options options)
+    : guests_(kGuests),
+      options_(std::move(options)),
+      relay_secret_(relay_secret(keys)),
+      hub_(io_.get_executor(), std::move(keys), rng),
+      relay_(io_.get_executor(), options_.relay, relay_secret_, stun_, rng),
+      signals_(io_) {
     // From here on, so that whoever sees the program ready can end it cleanly.
     boost::system::error_code ignored;
     signals_.add(SIGINT, ignored);
@@ -110,7 +110,9 @@ std::vector<net::Endpoint> Service::listening() const {
 
 void Service::run() {
     io::spawn(io_.get_executor(), "signals", watch_signals());
+    offer_relays();
     hub_.start();
+    relay_.start(listening());
     for (const auto& listener : listeners_) {
         if (listener->tcp() != nullptr) {
             io::spawn(io_.get_executor(), "accept", accept(*listener));
@@ -126,6 +128,7 @@ void Service::stop() {
         listener->close();
     }
     hub_.stop();
+    relay_.stop();
     for (const auto& link : links_) {
         link->close();
     }
@@ -176,9 +179,27 @@ io::asio::awaitable<void> Service::dispatch(std::shared_ptr<TcpLink> link, std::
     if (first == signaling::kPreamble.front()) {
         link->disarm();
         co_await hub_.serve(link, second);
-    } else if (first && *first <= kLastStunByte) {
-        co_await serve_stun_guest(link);
+    } else if (first && (*first <= kLastStunByte || (*first == kTlsByte && options_.tls))) {
+        link->disarm();
+        auto* const tls = *first == kTlsByte ? options_.tls->context.get() : nullptr;
+        co_await relay_.serve(std::make_shared<TurnLink>(link, tls));
     }
+}
+
+void Service::offer_relays() {
+    auto offers = options_.others;
+    if (options_.relay.enabled) {
+        RelayOffer own{.udp = true, .tcp = true, .tls = options_.tls.has_value(), .secret = relay_secret_};
+        if (options_.tls) {
+            own.certificate = options_.tls->digest;
+        }
+        offers.insert(offers.begin(), std::move(own));
+    }
+    hub_.offer_relays(
+        [offers = std::move(offers)](const crypto::PeerId& peer) {
+            return relays_for(offers, peer, std::chrono::seconds{wall_now().unix_ms / 1000});
+        },
+        kCredentialRenewal);
 }
 
 io::asio::awaitable<std::optional<std::uint8_t>> Service::first_byte(std::shared_ptr<TcpLink> link) {
@@ -197,23 +218,24 @@ io::asio::awaitable<std::optional<std::uint8_t>> Service::first_byte(std::shared
     co_return result;
 }
 
-io::asio::awaitable<void> Service::serve_stun_guest(std::shared_ptr<TcpLink> link) {
-    const auto& source = link->remote().address;
-    if (!stun_guests_.enter(source, io::now())) {
-        co_await serve_stun(link, stun_);
-    }
-    stun_guests_.leave(source, false);
-}
-
 io::asio::awaitable<void> Service::receive(Listener& listener) {
     const io::UdpSocket::OnDatagram on_datagram = [this, &listener](const net::Received& datagram) {
-        answer(listener, datagram);
+        handle_datagram(listener, datagram);
     };
+    const auto after_batch = [this] { relay_.flush(); };
     while (!stopping_) {
         if (const auto ec = co_await listener.udp().wait_readable()) {
             co_return;
         }
-        listener.udp().receive(on_datagram);
+        listener.udp().receive(on_datagram, after_batch);
+    }
+}
+
+void Service::handle_datagram(Listener& listener, const net::Received& datagram) {
+    if (relay_.takes(datagram.payload)) {
+        relay_.handle_datagram(listener.udp(), datagram);
+    } else {
+        answer(listener, datagram);
     }
 }
 

@@ -1,4 +1,4 @@
-// The whole server on one thread: listeners, dispatch by the first byte, STUN over UDP and TCP, signaling, signals.
+// The whole server on one thread: listeners, dispatch by the first byte, STUN, the relay, signaling, signals.
 #pragma once
 
 #include "common/base/error.hpp"
@@ -6,9 +6,14 @@
 #include "rendezvous/core/stun_service.hpp"
 #include "rendezvous/shell/hub.hpp"
 #include "rendezvous/shell/listener.hpp"
+#include "rendezvous/shell/relay_offers.hpp"
+#include "rendezvous/shell/relay_service.hpp"
+#include "rendezvous/shell/tls.hpp"
 
 #include <memory>
+#include <optional>
 #include <set>
+#include <string>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
@@ -18,8 +23,16 @@ namespace pinhole::rendezvous {
 
 class Service {
   public:
+    struct Options {
+        RelayOptions relay{};
+        /// Relays besides this one, each with the secret that it knows.
+        std::vector<RelayOffer> others{};
+        /// Without it nothing is served over TLS.
+        std::optional<Tls> tls{};
+    };
+
     /// `rng` outlives the service.
-    Service(crypto::KeyPair keys, Rng& rng);
+    Service(crypto::KeyPair keys, Rng& rng, Options options);
 
     /// Before `run`. `store` outlives the service.
     void keep_history(HistoryStore& store) { hub_.keep_history(store); }
@@ -44,18 +57,20 @@ class Service {
                                                      std::optional<std::uint16_t> second);
     /// What the connection speaks, from its first byte; nothing if it does not say in time.
     [[nodiscard]] io::asio::awaitable<std::optional<std::uint8_t>> first_byte(std::shared_ptr<TcpLink> link);
-    [[nodiscard]] io::asio::awaitable<void> serve_stun_guest(std::shared_ptr<TcpLink> link);
+    void handle_datagram(Listener& listener, const net::Received& datagram);
     void answer(Listener& listener, const net::Received& datagram);
+    void offer_relays();
     /// Another UDP port on the address that this one is bound to.
     [[nodiscard]] std::optional<std::uint16_t> second_port_of(const net::Endpoint& bound) const;
 
     io::asio::io_context io_{1};
-    Hub hub_;
-    StunService stun_;
     /// Connections that have not said what they are.
     Admission guests_;
-    /// STUN over TCP; bounds of its own, so that it cannot keep logins out.
-    Admission stun_guests_;
+    Options options_;
+    std::string relay_secret_;
+    Hub hub_;
+    StunService stun_;
+    RelayService relay_;
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::size_t primary_ = 0;  ///< so many of them, in front, are primary
     std::set<std::shared_ptr<TcpLink>> links_;

@@ -10,87 +10,20 @@
 #include "common/base/rng.hpp"
 #include "common/base/time.hpp"
 #include "common/stun/message.hpp"
-#include "rendezvous/core/prefix_limiter.hpp"
 #include "rendezvous/core/turn/address_policy.hpp"
+#include "rendezvous/core/turn/allocations.hpp"
 #include "rendezvous/core/turn/authenticator.hpp"
+#include "rendezvous/core/turn/config.hpp"
 #include "rendezvous/core/turn/types.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <deque>
+#include <expected>
 #include <optional>
 
 namespace pinhole::turn {
-
-struct TurnConfig {
-    struct Lifetimes {
-        Duration allocation = 600s;       ///< RFC 8656 §3.2: unless more is asked for
-        Duration max_allocation = 3600s;  ///< RFC 8656 §7.2: recommended
-        Duration permission = 300s;       ///< RFC 8656 §9
-        Duration channel = 600s;          ///< RFC 8656 §12
-        Duration channel_rest = 300s;     ///< RFC 8656 §12: before its number may mean another peer
-        Duration reservation = 30s;       ///< RFC 8656 §7.2: at least
-        Duration connect = 30s;           ///< RFC 6062 §5.2: at least
-        Duration bind = 30s;              ///< RFC 6062 §5.2, §5.3
-    };
-
-    struct Limits {
-        std::size_t allocations = 8192;
-        /// One peer keeps one per server and transport; its calls share it.
-        std::size_t allocations_per_account = 32;
-        /// Of one IPv4 address or IPv6 /56: a whole office behind one NAT.
-        std::size_t allocations_per_source = 256;
-        /// Peers' addresses of one allocation; ICE tries up to 100 pairs.
-        std::size_t permissions = 128;
-        std::size_t channels = 64;
-        std::size_t streams = 32;
-        /// Payload bytes per second, both ways together, with bursts of two seconds.
-        double account_bytes_per_second = 125e6;
-        double bytes_per_second = 1250e6;
-    };
-
-    Lifetimes lifetimes{};
-    Limits limits{};
-    /// Families of relayed addresses that the shell can open.
-    bool v4 = true;
-    bool v6 = false;
-    /// RFC 6062
-    bool tcp_relays = true;
-    /// Datagrams can be sent with the DF bit.
-    bool dont_fragment = true;
-    /// Bytes with IP and UDP headers of answers to whoever has not proved who it is: as StunService.
-    rendezvous::PrefixLimiter::Config strangers{.per_second = 16'000, .burst = 32'000};
-};
-
-/// What exists at the moment: all zero when the last allocation has gone.
-struct TurnCounts {
-    std::size_t allocations = 0;
-    std::size_t relays = 0;
-    std::size_t reservations = 0;
-    std::size_t permissions = 0;
-    std::size_t channels = 0;
-    std::size_t streams = 0;
-    std::size_t accounts = 0;
-    std::size_t sources = 0;
-
-    friend bool operator==(const TurnCounts&, const TurnCounts&) = default;
-};
-
-/// Since the start.
-struct TurnStats {
-    std::uint64_t allocated = 0;
-    std::uint64_t refused = 0;        ///< requests of known users answered with an error
-    std::uint64_t challenged = 0;     ///< 400, 401 and 438 to strangers
-    std::uint64_t limited = 0;        ///< strangers that were not answered
-    std::uint64_t malformed = 0;      ///< what is no message of TURN
-    std::uint64_t to_peer = 0;        ///< datagrams
-    std::uint64_t to_peer_bytes = 0;  ///< payload
-    std::uint64_t to_client = 0;
-    std::uint64_t to_client_bytes = 0;
-    std::uint64_t stream_bytes = 0;
-    std::uint64_t not_permitted = 0;   ///< datagrams without permission, channel or allocation, either way
-    std::uint64_t over_bandwidth = 0;  ///< datagrams
-};
 
 /// What becomes of a datagram on the fast path. `slow`: it is for handle_client or handle_peer; `drop`: it is counted
 /// and gone.
@@ -99,9 +32,9 @@ enum class Forward : std::uint8_t { send, drop, slow };
 /// Borrowed from the server and the datagram; valid until the next call of any handle_ function.
 struct ForwardToPeer {
     Forward verdict = Forward::slow;
-    RelayId relay;
+    RelayId relay{};
     const net::Endpoint* peer = nullptr;
-    ByteView payload;
+    ByteView payload{};
 };
 
 /// The shell writes stun::channel_header(channel, size) in front, and pads on a stream.
@@ -118,7 +51,8 @@ class TurnServer {
   public:
     /// `rng` makes tokens and connection IDs, and outlives this.
     TurnServer(const TurnConfig& config, Authenticator authenticator, AddressPolicy policy, Rng& rng);
-    ~TurnServer();
+    TurnServer(const TurnServer&) = delete;
+    TurnServer& operator=(const TurnServer&) = delete;
 
     /// One datagram, or one frame of a stream (stun::StreamFramer).
     void handle_client(const TurnClient& client, ByteView message, TimePoint now);
@@ -157,15 +91,73 @@ class TurnServer {
 
     /// True while a stream of a client is worth keeping open.
     [[nodiscard]] bool has_allocation(const TurnClient& client) const;
-    [[nodiscard]] Authenticator& authenticator();
+
+    [[nodiscard]] Authenticator& authenticator() { return authenticator_; }
+
     /// Where the server listens is known later than how it is set up.
-    void set_policy(AddressPolicy policy);
-    [[nodiscard]] TurnCounts counts() const;
-    [[nodiscard]] const TurnStats& stats() const;
+    void set_policy(AddressPolicy policy) { policy_ = std::move(policy); }
+
+    [[nodiscard]] TurnCounts counts() const { return allocations_.counts(); }
+
+    [[nodiscard]] const TurnStats& stats() const { return stats_; }
 
   private:
-    class Core;
-    std::unique_ptr<Core> core_;
+    /// A request of somebody who has proved who it is.
+    struct Request {
+        const TurnClient& client;
+        const stun::MessageView& message;
+        const Authenticated& sender;
+        TimePoint now;
+        /// Of this client; null if there is none, or for the methods that make one.
+        Allocation* allocation = nullptr;
+    };
+
+    /// What an Allocate asks for (RFC 8656 §7.2).
+    struct Wishes;
+
+    /// The error to answer with; nullopt: it has been answered, or will be.
+    using Refusal = std::optional<std::uint16_t>;
+
+    // turn_server.cpp
+    void handle_request(const TurnClient& client, const stun::MessageView& message, TimePoint now);
+    void turn_away(const TurnClient& client, const stun::MessageView& request, std::uint16_t code, TimePoint now);
+    [[nodiscard]] Refusal dispatch(const Request& request);
+    [[nodiscard]] Refusal use_allocation(const Request& request);
+    void refuse(const Request& request, std::uint16_t code);
+    void succeed(const Request& request);
+    void answer(const TurnClient& client, stun::MessageBuilder& builder, const Protection& protection);
+    [[nodiscard]] bool charge(const Allocation& allocation, std::size_t bytes, TimePoint now);
+
+    // allocate.cpp
+    [[nodiscard]] std::expected<Wishes, std::uint16_t> read_wishes(const Request& request) const;
+    [[nodiscard]] Refusal choose_families(const stun::MessageView& message, Wishes& wishes) const;
+    [[nodiscard]] Refusal handle_allocate(const Request& request);
+    [[nodiscard]] Refusal handle_refresh(const Request& request);
+    [[nodiscard]] Refusal open_relays(const Request& request, const Wishes& wishes);
+    [[nodiscard]] Refusal take_reservation(const Request& request, const Wishes& wishes);
+    void relay_answered(Allocation& allocation, TimePoint now);
+    void answer_allocate(const Allocation& allocation, TimePoint now);
+    [[nodiscard]] Duration granted(std::optional<std::chrono::seconds> wanted) const;
+
+    // peers.cpp
+    [[nodiscard]] Refusal handle_create_permission(const Request& request);
+    [[nodiscard]] Refusal handle_channel_bind(const Request& request);
+    void handle_send(const TurnClient& client, const stun::MessageView& indication, TimePoint now);
+    [[nodiscard]] Refusal judge(const Allocation& allocation, const net::Endpoint& peer) const;
+
+    // streams.cpp
+    [[nodiscard]] Refusal handle_connect(const Request& request);
+    [[nodiscard]] Refusal handle_connection_bind(const Request& request);
+    void refuse_connect(const Stream& stream, std::uint16_t code);
+
+    TurnConfig config_;
+    Authenticator authenticator_;
+    AddressPolicy policy_;
+    Rng& rng_;
+    rendezvous::PrefixLimiter strangers_;
+    std::deque<TurnOutput> outputs_;
+    Allocations allocations_;
+    TurnStats stats_;
 };
 
 }  // namespace pinhole::turn

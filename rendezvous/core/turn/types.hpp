@@ -49,7 +49,7 @@ struct OpenRelay {
     TurnClient client;
 };
 
-/// Also of one that has not answered yet.
+/// Also of one that has not answered yet; then its second socket goes too.
 struct CloseRelay {
     RelayId relay;
 };

@@ -37,6 +37,21 @@ TEST(Base32, MatchesTheRfc) {
     }
 }
 
+// RFC 4648 §10
+TEST(Base64, MatchesTheRfc) {
+    const std::array<std::pair<const char*, const char*>, 7> cases{{{"", ""},
+                                                                    {"f", "Zg=="},
+                                                                    {"fo", "Zm8="},
+                                                                    {"foo", "Zm9v"},
+                                                                    {"foob", "Zm9vYg=="},
+                                                                    {"fooba", "Zm9vYmE="},
+                                                                    {"foobar", "Zm9vYmFy"}}};
+    for (const auto& [text, encoded] : cases) {
+        EXPECT_EQ(to_base64(as_bytes(text)), encoded);
+    }
+    EXPECT_EQ(to_base64(Bytes{0xfb, 0xff, 0xfe}), "+//+");
+}
+
 TEST(Base32, ReadsUpperCase) {
     EXPECT_EQ(from_base32("MZXW6"), to_bytes(as_bytes("foo")));
 }

@@ -337,7 +337,7 @@ TEST(Go, BothSidesStartAtOneInstant) {
     EXPECT_EQ(near.one<Go>().delay_us, 40'000U);
     EXPECT_EQ(far.one<Go>().delay_us, 0U);
     EXPECT_EQ(near.one<Go>().plan.topology, "different networks");
-    EXPECT_THAT(net::strategy_names(near.one<Go>().plan), testing::ElementsAre("host", "udp"));
+    EXPECT_THAT(net::strategy_names(near.one<Go>().plan), testing::ElementsAre("host", "udp", "tcp"));
 }
 
 TEST(Go, OneObservedAddressMeansOneNat) {

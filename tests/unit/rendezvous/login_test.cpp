@@ -19,6 +19,28 @@ TEST(Login, WelcomeTellsObservedAddressAndVersion) {
     EXPECT_EQ(world.server().stats().logins, 1U);
 }
 
+TEST(Login, PeersAreToldOfTheRelaysAndAgainBeforeTheirCredentialsExpire) {
+    World world;
+    int made = 0;
+    world.server().offer_relays(
+        [&](const crypto::PeerId& peer) {
+            ++made;
+            EXPECT_EQ(peer, identity(1).id());
+            return signaling::Relays{
+                .relays = {{.udp = true, .username = std::to_string(made), .password = "p", .lifetime = 60s}}};
+        },
+        30s);
+    auto& peer = world.log_in(1);
+    EXPECT_EQ(peer.one<signaling::Relays>().relays.front().username, "1");
+    EXPECT_TRUE(std::holds_alternative<signaling::Welcome>(peer.inbox.front()));
+    world.advance(65s);
+    ASSERT_EQ(peer.all<signaling::Relays>().size(), 3U);
+    EXPECT_EQ(peer.all<signaling::Relays>().back().relays.front().username, "3");
+    world.hang_up(peer);
+    world.advance(120s);
+    EXPECT_EQ(made, 3) << "who is gone needs none";
+}
+
 TEST(Login, NewerClientIsWelcomeToo) {
     World world;
     const auto who = identity(1);

@@ -36,6 +36,57 @@ std::variant<Options, int> parse(std::vector<std::string> words) {
     return parse_options(static_cast<int>(arguments.size()), arguments.data());
 }
 
+TEST(Options, TheRelayIsOnByDefault) {
+    const auto options = std::get<Options>(parse({}));
+    EXPECT_TRUE(options.relay.enabled);
+    EXPECT_EQ(options.relay.ports.first, 49152);
+    EXPECT_EQ(options.relay.ports.last, 65535);
+    EXPECT_FALSE(options.tls);
+    EXPECT_FALSE(std::get<Options>(parse({"--no-relay"})).relay.enabled);
+}
+
+TEST(Options, TheRelayCanBeToldWhereAndForWhom) {
+    const auto options = std::get<Options>(
+        parse({"--relay-ports", "50000-50010", "--external", "192.0.2.1", "--external", "2001:db8::1", "--allow-peer",
+               "10.0.0.0/8", "--allow-peer", "fd00::/8", "--turn-user", "alice:pass:word", "--turn-user", "bob:b"}));
+    EXPECT_EQ(options.relay.ports.first, 50000);
+    EXPECT_EQ(options.relay.ports.last, 50010);
+    EXPECT_EQ(options.relay.external.size(), 2U);
+    EXPECT_EQ(options.relay.allow.size(), 2U);
+    ASSERT_EQ(options.relay.users.size(), 2U);
+    EXPECT_EQ(options.relay.users[0].name, "alice");
+    EXPECT_EQ(options.relay.users[0].password, "pass:word");
+}
+
+TEST(Options, OtherRelaysShareTheSecret) {
+    const auto options =
+        std::get<Options>(parse({"--turn", "turn:a.example", "--turn", "turns:b.example", "--turn-secret", "s"}));
+    ASSERT_EQ(options.other_relays.size(), 2U);
+    EXPECT_EQ(options.other_relays[1].host, "b.example");
+    EXPECT_EQ(options.other_relays[1].secret, "s");
+}
+
+TEST(Options, WhatTheRelayCannotUseIsAUsageError) {
+    const std::vector<std::vector<std::string>> wrong{
+        {"--relay-ports", "1000-2000"}, {"--relay-ports", "2000"},
+        {"--relay-ports", "2001-2000"}, {"--relay-ports", "2000-65536"},
+        {"--relay-ports", "2000-"},     {"--external", "host"},
+        {"--external", "0.0.0.0"},      {"--external", "192.0.2.1", "--external", "192.0.2.2"},
+        {"--allow-peer", "10.0.0.1/8"}, {"--allow-peer", "all"},
+        {"--turn-user", "alice"},       {"--turn-user", ":x"},
+        {"--turn-user", "alice:"},      {"--turn", "turn:a.example"},
+        {"--turn-secret", "s"},         {"--turn", "http://a", "--turn-secret", "s"},
+        {"--tls-cert", "c.pem"},        {"--tls-key", "k.pem"}};
+    for (const auto& words : wrong) {
+        testing::internal::CaptureStderr();
+        const auto parsed = parse(words);
+        const auto said = testing::internal::GetCapturedStderr();
+        ASSERT_TRUE(std::holds_alternative<int>(parsed)) << words[0] << ' ' << words[1];
+        EXPECT_EQ(std::get<int>(parsed), 2);
+        EXPECT_EQ(std::ranges::count(said, '\n'), 1) << said;
+    }
+}
+
 TEST(Options, NothingIsRequired) {
     const auto options = std::get<Options>(parse({}));
     EXPECT_TRUE(options.listen.empty());

@@ -70,7 +70,7 @@ class ServiceTest : public testing::Test {
     crypto::SystemRng server_rng_;
     SeededRng rng_{2};
     io::asio::io_context context_;
-    Service service_{identity(255).noise_keys(), server_rng_};
+    Service service_{identity(255).noise_keys(), server_rng_, {}};
     std::thread thread_;
 };
 

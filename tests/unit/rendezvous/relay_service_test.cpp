@@ -1,4 +1,4 @@
-#include "rendezvous/shell/stun_stream.hpp"
+#include "rendezvous/shell/relay_service.hpp"
 
 #include "common/io/convert.hpp"
 #include "common/stun/builder.hpp"
@@ -13,10 +13,10 @@ namespace {
 
 using io::asio::ip::tcp;
 
-/// A client and the server's end of its connection.
-class StunStream : public testing::Test {
+/// A client on TCP and the server's end of its connection.
+class RelayOnTcp : public testing::Test {
   protected:
-    StunStream() : client_(context_) {
+    RelayOnTcp() : client_(context_) {
         tcp::acceptor acceptor{context_, tcp::endpoint{io::asio::ip::address_v4::loopback(), 0}};
         client_.connect(acceptor.local_endpoint());
         auto socket = acceptor.accept();
@@ -25,9 +25,14 @@ class StunStream : public testing::Test {
         io::spawn(context_.get_executor(), "stun", serve());
     }
 
+    ~RelayOnTcp() override {
+        relay_.stop();
+        client_.close();
+        context_.run_for(std::chrono::milliseconds{100});
+    }
+
     io::asio::awaitable<void> serve() {
-        co_await serve_stun(link_, service_);
-        link_->close();
+        co_await relay_.serve(std::make_shared<TurnLink>(link_, nullptr));
         ended_ = true;
     }
 
@@ -70,7 +75,8 @@ class StunStream : public testing::Test {
 
     SeededRng rng_{1};
     io::asio::io_context context_{1};
-    StunService service_;
+    StunService stun_;
+    RelayService relay_{context_.get_executor(), {}, "secret", stun_, rng_};
     tcp::socket client_;
     std::shared_ptr<TcpLink> link_;
     bool ended_ = false;
@@ -79,7 +85,7 @@ class StunStream : public testing::Test {
 /// Header, XOR-MAPPED-ADDRESS of IPv4.
 constexpr std::size_t kAnswerSize = 32;
 
-TEST_F(StunStream, AnswersRequestsThatArriveTogetherOrInPieces) {
+TEST_F(RelayOnTcp, AnswersRequestsThatArriveTogetherOrInPieces) {
     const auto first = request();
     const auto second = request();
     const auto third = request();
@@ -96,21 +102,59 @@ TEST_F(StunStream, AnswersRequestsThatArriveTogetherOrInPieces) {
     EXPECT_FALSE(ended_);
 }
 
-TEST_F(StunStream, OversizedMessageEndsItAtTheHeader) {
-    auto header = request();
-    header[2] = 0xff;
-    send(header);
+TEST_F(RelayOnTcp, OversizedMessageOfAStrangerEndsItBeforeItIsWhole) {
+    auto message = request();
+    message[2] = 0xff;
+    message.resize(3000);
+    send(message);
     expect_end();
 }
 
-TEST_F(StunStream, WhatIsNotAnsweredEndsIt) {
+TEST_F(RelayOnTcp, WhatIsNotAnsweredEndsIt) {
     auto garbage = request();
     garbage[4] ^= 0xff;
     send(garbage);
     expect_end();
 }
 
-TEST_F(StunStream, ClientThatLeavesEndsIt) {
+TEST_F(RelayOnTcp, WhoAsksForEverEndsIt) {
+    const auto asked = request();
+    for (int i = 0; i < 64; ++i) {
+        send(asked);
+        expect_answer(read(kAnswerSize), asked);
+    }
+    EXPECT_FALSE(ended_);
+    send(asked);
+    expect_end();
+}
+
+TEST_F(RelayOnTcp, AStrangerHasNoDataToSend) {
+    // ChannelData of 60000 bytes, of which the first 3000 come.
+    Bytes data(3000);
+    data[0] = 0x40;
+    data[2] = 0xea;
+    data[3] = 0x60;
+    send(data);
+    expect_end();
+}
+
+TEST_F(RelayOnTcp, AllocateIsChallengedInAFewBytes) {
+    stun::MessageBuilder builder{stun::MessageClass::request, stun::kAllocate, stun::TransactionId::generate(rng_)};
+    builder.requested_transport(stun::kTransportUdp);
+    send(builder.finish());
+    const auto header = read(stun::kHeaderSize);
+    const std::size_t length = std::size_t{header[2]} << 8 | header[3];
+    auto answer = header;
+    const auto body = read(length);
+    answer.insert(answer.end(), body.begin(), body.end());
+    const auto message = stun::MessageView::parse(answer);
+    ASSERT_TRUE(message);
+    EXPECT_EQ(message->message_class(), stun::MessageClass::error);
+    EXPECT_LE(answer.size(), 128U);
+    EXPECT_EQ(relay_.counts(), turn::TurnCounts{});
+}
+
+TEST_F(RelayOnTcp, ClientThatLeavesEndsIt) {
     send(ByteView{request()}.first(7));
     client_.close();
     expect_end();
