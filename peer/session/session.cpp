@@ -346,20 +346,26 @@ void Session::handle_path_failed(const net::PathAddresses& path, TimePoint now) 
     if (!agent_ || state_ == State::over) {
         return;
     }
+    if (previous_) {
+        previous_->agent.handle_path_failed(path, now);
+    }
     agent_->handle_path_failed(path, now);
     drain_agent(now);
     if (transport_) {
         transport_->handle_path_failed(path, now);
         drain_transport();
+        tend_survival(now);
     }
 }
 
 bool Session::heard_on(const net::PathAddresses& path) const {
-    return agent_ && state_ != State::over && agent_->heard_on(path);
+    return agent_ && state_ != State::over &&
+           (agent_->heard_on(path) || (previous_ && previous_->agent.heard_on(path)));
 }
 
 bool Session::uses(const net::PathAddresses& path) const {
-    return agent_ && state_ != State::over && (agent_->uses(path) || (path_ && path_->second == path));
+    return agent_ && state_ != State::over &&
+           (agent_->uses(path) || (previous_ && previous_->agent.uses(path)) || (path_ && path_->second == path));
 }
 
 void Session::handle_timeout(TimePoint now) {
@@ -409,6 +415,9 @@ void Session::drain_agent(TimePoint now) {
 }
 
 void Session::handle_agent_event(const ice::Event& event, TimePoint now) {
+    if (handle_spare(event, now)) {
+        return;
+    }
     if (const auto* validated = std::get_if<ice::Validated>(&event)) {
         if (restarting_) {
             select_by_ = select_by_.value_or(now + kSelecting);
@@ -446,7 +455,6 @@ void Session::use_pair(const ice::PairInfo& pair, const char* reason, TimePoint 
     path_.emplace(id, pair.path);
     last_strategy_ = strategy_of(pair);
     known_paths_.insert_or_assign(pair.path, KnownPath{.id = id, .strategy = last_strategy_});
-    note_detour(now);
     if (puncher_ && pair.path.transport == net::Transport::udp) {
         puncher_->handle_success(pair.path, now);
         drain_puncher(now);
