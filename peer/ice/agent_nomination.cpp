@@ -60,6 +60,7 @@ void Agent::Impl::select(Pair& pair, TimePoint now) {
     selected_ = pair.path;
     consent_.start(pair.path, now, *rng_);
     events_.emplace_back(Selected{.pair = checklist_.describe(pair)});
+    choose_spare(now);
     extend_checks(now);
 }
 
