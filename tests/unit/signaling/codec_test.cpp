@@ -291,7 +291,7 @@ TEST(SignalingCodec, BoundsTheSessionHandshake) {
 }
 
 TEST(SignalingCodec, RefusesUnknownEndReasons) {
-    for (const int reason : {0, 11, 255}) {
+    for (const int reason : {0, 12, 255}) {
         const End end{.call = {1}, .reason = static_cast<EndReason>(reason), .detail_ms = 0};
         EXPECT_EQ(refusal(ToServer{end}), Errc::malformed) << reason;
         EXPECT_EQ(refusal(ToPeer{end}), Errc::malformed) << reason;
