@@ -125,13 +125,20 @@ void RelayService::set_policy() {
                                        .first_relay_port = options_.ports.first,
                                        .last_relay_port = options_.ports.last};
     const auto local = io::local_addresses(true);
-    config.own.insert(config.own.end(), local.begin(), local.end());
     for (const auto& listener : listeners_) {
         if (!listener.address.is_unspecified()) {
             config.listeners.push_back(listener);
+            config.own.push_back(listener.address);
             continue;
         }
-        for (const auto& address : config.own) {
+        for (const auto& address : local) {
+            config.listeners.push_back({.address = address, .port = listener.port});
+            // Whoever comes by the wildcard may come from anywhere: loopback is not for them.
+            if (!address.is_loopback()) {
+                config.own.push_back(address);
+            }
+        }
+        for (const auto& address : options_.external) {
             config.listeners.push_back({.address = address, .port = listener.port});
         }
     }
