@@ -3,6 +3,7 @@
 
 #include "common/base/bytes.hpp"
 #include "common/net/endpoint.hpp"
+#include "common/net/transport.hpp"
 
 #include <cstdint>
 
@@ -11,10 +12,12 @@ namespace pinhole::net {
 /// RFC 3168 codepoints of the IP header's two ECN bits.
 enum class Ecn : std::uint8_t { not_ect = 0, ect1 = 1, ect0 = 2, ce = 3 };
 
-/// The local address a datagram uses (the socket's, or the one it was received on) and the remote one.
+/// The local address a datagram uses (the socket's, or the one it was received on) and the remote one. Over TCP the two
+/// name one connection, whoever has opened it.
 struct PathAddresses {
     Endpoint local;
     Endpoint remote;
+    Transport transport = Transport::udp;
 
     friend auto operator<=>(const PathAddresses&, const PathAddresses&) = default;
 };

@@ -74,6 +74,8 @@ const char* name(Strategy strategy) {
             return "predict";
         case Strategy::birthday:
             return "birthday";
+        case Strategy::tcp:
+            return "tcp";
     }
     return "unknown";
 }

@@ -14,10 +14,11 @@
 namespace pinhole::net {
 
 /// The strategies by the names of the command line's contract.
-enum class Strategy : std::uint8_t { host = 1, reverse, udp, predict, birthday };
+enum class Strategy : std::uint8_t { host = 1, reverse, udp, predict, birthday, tcp };
 
 enum class PunchAct : std::uint8_t {
-    /// ICE checks between the candidates of both sides; needs nothing further.
+    /// ICE checks between the candidates of both sides; needs nothing further. Of Strategy::tcp: `start` is when checks
+    /// over TCP begin, whichever strategy they belong to; a plan without such a step has none.
     check = 1,
     /// Opens `sockets` fresh sockets and sends a probe from each to `target`, so that each has a mapping that lets
     /// `target` in; repeats every open_repeat until the budget is over.

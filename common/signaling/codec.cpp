@@ -45,6 +45,7 @@ void put(const std::vector<net::Candidate>& from, Repeated<pb::Candidate>& to) {
         out.set_endpoint(endpoint_blob(candidate.endpoint));
         out.set_priority(candidate.priority);
         out.set_foundation(candidate.foundation);
+        out.set_tcp_type(static_cast<pb::TcpType>(candidate.tcp_type));
     }
 }
 
@@ -160,11 +161,17 @@ Result<net::Candidate> to_candidate(const pb::Candidate& from) {
     if (foundation.empty() || foundation.size() > kMaxFoundation || !std::ranges::all_of(foundation, is_ice_char)) {
         return malformed("candidate foundation");
     }
+    if (from.tcp_type() < pb::TCP_TYPE_NONE || from.tcp_type() > pb::TCP_TYPE_SIMULTANEOUS_OPEN) {
+        return malformed("candidate TCP type");
+    }
+    const auto tcp_type = static_cast<net::TcpType>(from.tcp_type());
     return net::Candidate{.type = static_cast<net::CandidateType>(from.type() - 1),
                           .endpoint = *endpoint,
                           .base = {},
                           .priority = from.priority(),
-                          .foundation = foundation};
+                          .foundation = foundation,
+                          .transport = tcp_type == net::TcpType::none ? net::Transport::udp : net::Transport::tcp,
+                          .tcp_type = tcp_type};
 }
 
 Status get(const Repeated<pb::Candidate>& from, std::vector<net::Candidate>& to) {
@@ -227,7 +234,7 @@ Result<Trickle> to_value(const pb::Trickle& from) {
 }
 
 Result<End> to_value(const pb::End& from) {
-    if (from.reason() < pb::END_REASON_HANGUP || from.reason() > pb::END_REASON_TIMEOUT) {
+    if (from.reason() < pb::END_REASON_HANGUP || from.reason() > pb::END_REASON_ASLEEP) {
         return malformed("end reason");
     }
     return End{.call = {from.call()}, .reason = static_cast<EndReason>(from.reason()), .detail_ms = from.detail_ms()};

@@ -55,7 +55,8 @@ enum class EndReason : std::uint8_t {
     elsewhere,   ///< another instance of this identity took the call
     lost,        ///< the other side's connection to the server broke before the call was set up
     limit,       ///< too many calls
-    timeout      ///< no answer in time
+    timeout,     ///< no answer in time
+    asleep       ///< nobody with this ID is online, but who was has fallen silent and not left: it may come back
 };
 
 struct End {

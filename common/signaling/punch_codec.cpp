@@ -109,7 +109,7 @@ net::NatClass to_class(int number) {
 }
 
 bool is_strategy(int number) {
-    return number >= static_cast<int>(net::Strategy::host) && number <= static_cast<int>(net::Strategy::birthday);
+    return number >= static_cast<int>(net::Strategy::host) && number <= static_cast<int>(net::Strategy::tcp);
 }
 
 /// What each act needs, and where its packets may go.

@@ -205,6 +205,8 @@ class MessageView {
     [[nodiscard]] std::optional<std::vector<net::Endpoint>> xor_peer_addresses() const;
     [[nodiscard]] std::optional<ByteView> data() const;
     [[nodiscard]] std::optional<net::Endpoint> xor_relayed_address() const;
+    /// One of each family at most in what a correct server says; here as many as kMaxPeerAddresses, well-formed ones.
+    [[nodiscard]] std::vector<net::Endpoint> xor_relayed_addresses() const;
     [[nodiscard]] std::optional<net::Family> requested_address_family() const;
     /// By either number.
     [[nodiscard]] std::optional<net::Family> additional_address_family() const;

@@ -66,6 +66,19 @@ std::optional<net::Endpoint> MessageView::xor_relayed_address() const {
     return address(AttributeType::xor_relayed_address, true);
 }
 
+std::vector<net::Endpoint> MessageView::xor_relayed_addresses() const {
+    std::vector<net::Endpoint> relayed;
+    ByteReader reader{raw_.subspan(kHeaderSize, visible_end_ - kHeaderSize)};
+    while (const auto attribute = next_attribute(reader)) {
+        const bool wanted = attribute->type == static_cast<std::uint16_t>(AttributeType::xor_relayed_address);
+        const auto address = wanted ? read_address(attribute->value, true) : std::nullopt;
+        if (address && relayed.size() < kMaxPeerAddresses) {
+            relayed.push_back(*address);
+        }
+    }
+    return relayed;
+}
+
 std::optional<net::Family> MessageView::family(AttributeType type) const {
     // RFC 8656 §18.6, §18.11: the number in the first byte, three reserved ones.
     const auto value = read_u32(find(type));

@@ -240,7 +240,7 @@ void NetworkCommand::on_session(shell::SessionId id, const session::Event& event
     if (const auto* planned = std::get_if<session::Planned>(&event)) {
         output_.event("plan", {{"topology", planned->topology}, {"steps", planned->steps}});
     } else if (const auto* path = std::get_if<session::PathInUse>(&event)) {
-        report_path(*path);
+        report_path(id, *path);
         path_in_use(id, *path);
     } else if (std::holds_alternative<session::Connected>(event)) {
         retries_.handle_over();
@@ -259,15 +259,27 @@ void NetworkCommand::on_session(shell::SessionId id, const session::Event& event
     }
 }
 
-void NetworkCommand::report_path(const session::PathInUse& path) {
-    output_.event("path", {{"kind", path.strategy == "relay" ? "relay" : "direct"},
-                           {"transport", "udp"},
+void NetworkCommand::report_path(shell::SessionId id, const session::PathInUse& path) {
+    if (path.stalled) {
+        say_stalled(id, path.reason);
+    }
+    output_.event("path", {{"kind", kind_of(path)},
+                           {"transport", net::name(path.addresses.transport)},
                            {"strategy", path.strategy},
                            {"local", path.addresses.local.text()},
                            {"remote", path.addresses.remote.text()},
                            {"rtt_ms", milliseconds(path.rtt)},
                            {"elapsed_ms", environment_.elapsed_ms()},
                            {"reason", path.reason}});
+}
+
+void NetworkCommand::say_stalled(shell::SessionId id, const std::string& trying) {
+    const auto text = fmt::format("{}: stalled, {}", environment_.name_of(peer_of(id)), trying);
+    if (output_.shows_progress()) {
+        output_.progress(text.substr(0, Output::columns() - 1));
+    } else {
+        output_.note(text);
+    }
 }
 
 void NetworkCommand::finish(Exit exit) {
@@ -322,6 +334,13 @@ void NetworkCommand::fail(const Failure& failure) {
         output_.fail(failure);
         finish(failure.exit);
     }
+}
+
+const char* kind_of(const session::PathInUse& path) {
+    if (path.stalled) {
+        return "stalled";
+    }
+    return path.strategy == "relay" ? "relay" : "direct";
 }
 
 Error broken_off(const Error& error) {

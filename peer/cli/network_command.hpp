@@ -105,7 +105,8 @@ class NetworkCommand : public shell::NodeHandler {
     void on_answering(shell::SessionId id, const crypto::PeerId& from) final;
     void on_pinged(shell::SessionId id, const session::Event& event);
     void on_session(shell::SessionId id, const session::Event& event) final;
-    void report_path(const session::PathInUse& path);
+    void report_path(shell::SessionId id, const session::PathInUse& path);
+    void say_stalled(shell::SessionId id, const std::string& trying);
     void await_signal();
     void await_retry();
     void retry();
@@ -126,6 +127,9 @@ class NetworkCommand : public shell::NodeHandler {
     std::optional<Exit> concluding_;
     log::RateLimit stranger_notes_{10s};
 };
+
+/// The path event's kind: direct, relay or stalled.
+[[nodiscard]] const char* kind_of(const session::PathInUse& path);
 
 /// What the end of a session means for a transfer that was under way.
 [[nodiscard]] Error broken_off(const Error& error);

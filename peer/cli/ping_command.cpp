@@ -10,10 +10,6 @@ namespace {
 
 constexpr auto kPause = std::chrono::seconds{1};
 
-const char* kind_of(const session::PathInUse& path) {
-    return path.strategy == "relay" ? "relay" : "direct";
-}
-
 }  // namespace
 
 PingCommand::PingCommand(Environment& environment, PingOptions options)

@@ -12,9 +12,9 @@ namespace {
 
 using enum net::Strategy;
 
-constexpr std::array kStrategies{host, reverse, udp, predict, birthday};
+constexpr std::array kStrategies{host, reverse, udp, predict, birthday, tcp};
 /// Of the contract, but not built.
-constexpr std::array<std::string_view, 3> kAbsent{"tcp", "portmap", "relay"};
+constexpr std::array<std::string_view, 2> kAbsent{"portmap", "relay"};
 
 using Strategies = std::vector<net::Strategy>;
 

@@ -12,6 +12,10 @@ namespace {
 
 /// Packets that wait for a caller who does not poll; far more than one input produces.
 constexpr std::size_t kMaxTransmits = 256;
+/// For connections, from their instant on: several SYNs, and a check.
+constexpr Duration kTcpPatience = 7s;
+/// Connections that begin at one instant.
+constexpr std::size_t kMaxTcpAtOnce = 8;
 
 template <class T>
 std::optional<T> take(std::deque<T>& queue) {
@@ -70,8 +74,8 @@ void Agent::Impl::start(TimePoint now, int at_once) {
     next_slot_ = now;
     at_once_ = at_once;
     give_up_at_ = now + config_.patience;
-    if (keep_until_) {
-        keep_until(*keep_until_);
+    for (const auto& wanted : {keep_until_, tcp_end()}) {
+        give_up_at_ = std::max(*give_up_at_, wanted.value_or(*give_up_at_));
     }
     advance(now);
 }
@@ -84,7 +88,7 @@ void Agent::Impl::check(const net::PathAddresses& path, TimePoint now) {
     const auto seen = checklist_.canonical(path);
     const auto ours = seen ? std::optional{splits_.pair_of(*seen)} : std::nullopt;
     const auto priority = net::candidate_priority(net::CandidateType::peer_reflexive, 0);
-    auto* pair = ours && checklist_.learn_remote(ours->remote, priority) ? checklist_.find_or_add(*ours) : nullptr;
+    auto* pair = ours && checklist_.learn_remote(*ours, priority) ? checklist_.find_or_add(*ours) : nullptr;
     if (pair != nullptr && !pair->valid() && pair->state != PairState::in_progress) {
         checklist_.trigger(*pair);
         new_pairs(now);
@@ -96,6 +100,64 @@ void Agent::Impl::keep_until(TimePoint when) {
     if (give_up_at_) {
         give_up_at_ = std::max(*give_up_at_, when);
     }
+}
+
+void Agent::Impl::admit_tcp(TimePoint when) {
+    tcp_at_ = when;
+    if (give_up_at_) {
+        give_up_at_ = std::max(*give_up_at_, *tcp_end());
+    }
+}
+
+std::optional<TimePoint> Agent::Impl::tcp_end() const {
+    return tcp_at_ ? std::optional{*tcp_at_ + kTcpPatience} : std::nullopt;
+}
+
+// Both sides connect at one instant: the packets of either cross on the way only if neither waits for slots.
+void Agent::Impl::begin_tcp(TimePoint now) {
+    if (!tcp_at_ || now < *tcp_at_) {
+        return;
+    }
+    tcp_at_.reset();
+    checklist_.admit_tcp();
+    at_once_ = static_cast<int>(std::min(checklist_.tcp_pairs(), kMaxTcpAtOnce));
+    next_slot_ = now;
+    extend_checks(now);
+}
+
+void Agent::Impl::handle_path_failed(const net::PathAddresses& path, TimePoint now) {
+    const auto ours = checklist_.canonical(path);
+    auto* pair = ours ? checklist_.find(*ours) : nullptr;
+    if (phase_ == Phase::over || pair == nullptr) {
+        return;
+    }
+    const bool worked = pair->valid();
+    transactions_.cancel(pair->path);
+    pair->state = PairState::failed;
+    pair->nominate = false;
+    pair->heard = false;
+    if (selected_ == pair->path) {
+        lose_consent();
+    } else if (nominated_ == pair->path) {
+        nominated_ = selected_;
+    }
+    if (worked) {
+        checklist_.trigger(*pair);
+        extend_checks(now);
+    }
+    advance(now);
+}
+
+bool Agent::Impl::heard_on(const net::PathAddresses& path) const {
+    const auto ours = checklist_.canonical(path);
+    const auto* pair = ours ? checklist_.find(*ours) : nullptr;
+    return pair != nullptr && (pair->heard || pair->valid());
+}
+
+bool Agent::Impl::uses(const net::PathAddresses& path) const {
+    const auto ours = checklist_.canonical(path);
+    const auto* pair = ours ? checklist_.find(*ours) : nullptr;
+    return phase_ != Phase::over && pair != nullptr && pair->state != PairState::failed;
 }
 
 void Agent::Impl::close() {
@@ -136,6 +198,7 @@ void Agent::Impl::advance(TimePoint now) {
         return;
     }
     expire_transactions(now);
+    begin_tcp(now);
     adopt_split(now);
     tend_consent(now);
     finish_checks(now);
@@ -156,7 +219,8 @@ void Agent::Impl::fail_if_hopeless(TimePoint now) {
     }
     // RFC 8445 §8.2: Failed at once when nothing is left to try and nothing more is to come. Without any pair the other
     // side's checks may still reveal one, so then the patience is waited out (RFC 8863 §4).
-    const bool nothing_left = !checklist_.has_triggered() && !splits_.next_timeout() && checklist_.all_failed();
+    const bool nothing_left =
+        !checklist_.has_triggered() && !splits_.next_timeout() && !tcp_at_ && checklist_.all_failed();
     if (give_up_at_ && remote_complete_ && nothing_left) {
         give_up();
     }
@@ -166,8 +230,10 @@ void Agent::Impl::give_up() {
     phase_ = Phase::over;
     transmits_.clear();
     give_up_at_.reset();
-    events_.emplace_back(
-        Failed{.pairs = pairs_checked_, .remote_candidates = checklist_.remotes(), .heard_anything = heard_anything_});
+    events_.emplace_back(Failed{.pairs = pairs_checked_,
+                                .tcp_pairs = tcp_pairs_checked_,
+                                .remote_candidates = checklist_.remotes(),
+                                .heard_anything = heard_anything_});
 }
 
 void Agent::Impl::transmit(const net::PathAddresses& path, Bytes payload) {
@@ -193,6 +259,7 @@ std::optional<TimePoint> Agent::Impl::next_timeout() const {
     next = earliest(next, nomination_due());
     next = earliest(next, transactions_.next_expiry());
     next = earliest(next, splits_.next_timeout());
+    next = earliest(next, tcp_at_);
     if (remote_ && (checklist_.has_triggered() || checklist_.has_ordinary())) {
         next = earliest(next, next_slot_);
     }
@@ -243,6 +310,22 @@ void Agent::check(const net::PathAddresses& path, TimePoint now) {
 
 void Agent::keep_until(TimePoint when) {
     impl_->keep_until(when);
+}
+
+void Agent::admit_tcp(TimePoint when) {
+    impl_->admit_tcp(when);
+}
+
+void Agent::handle_path_failed(const net::PathAddresses& path, TimePoint now) {
+    impl_->handle_path_failed(path, now);
+}
+
+bool Agent::heard_on(const net::PathAddresses& path) const {
+    return impl_->heard_on(path);
+}
+
+bool Agent::uses(const net::PathAddresses& path) const {
+    return impl_->uses(path);
 }
 
 void Agent::close() {

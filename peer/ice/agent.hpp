@@ -2,10 +2,13 @@
 // The judge of every path: a pair counts only after an authenticated check. Fed with candidates, datagrams and time;
 // after each input drain poll_transmit and poll_event, then sleep until next_timeout.
 //
+// Over TCP (RFC 6544) a path is one connection, made by whoever drives this when the first check on it is sent; it says
+// by handle_path_failed when a connection cannot be made or breaks.
+//
 // Timers: Ta (pacing, 50 ms between new checks and retransmissions), one RTO per check under way (500 ms, doubled, 7
 // sends; at most 2 s where the other side was heard), consent every 5 s ±20 % on the selected pair (dead after 30 s),
 // give-up (`Config::patience`) while no pair is valid; a split path is adopted a round trip and 100 ms after it was
-// seen.
+// seen; pairs over TCP are not checked before admit_tcp's instant.
 #pragma once
 
 #include "common/base/rng.hpp"
@@ -65,7 +68,8 @@ struct ConsentLost {
 
 /// No pair became valid within the patience.
 struct Failed {
-    std::size_t pairs = 0;  ///< pairs that were checked
+    std::size_t pairs = 0;      ///< pairs that were checked
+    std::size_t tcp_pairs = 0;  ///< those over TCP among them
     std::size_t remote_candidates = 0;
     bool heard_anything = false;  ///< an authenticated check arrived, though none of ours was answered
 };
@@ -93,6 +97,15 @@ class Agent {
     void check(const net::PathAddresses& path, TimePoint now);
     /// Paths that nobody offers may be named by `check` until then: Failed does not come before.
     void keep_until(TimePoint when);
+    /// Over TCP nothing is checked by ourselves before this instant, and nothing ever if this is never said: a NAT that
+    /// refuses early connections remembers them. Checks of the other side are answered and returned at any time.
+    void admit_tcp(TimePoint when);
+    /// There is no connection on this path over TCP, or there is none any more. One that has worked is tried once more.
+    void handle_path_failed(const net::PathAddresses& path, TimePoint now);
+    /// An authentic check or answer came in over this path.
+    [[nodiscard]] bool heard_on(const net::PathAddresses& path) const;
+    /// It is one of our pairs that has not failed.
+    [[nodiscard]] bool uses(const net::PathAddresses& path) const;
     /// Stops everything; no output after it.
     void close();
 

@@ -39,11 +39,12 @@ void Agent::Impl::start_check(Pair& pair, TimePoint now) {
     }
     if (!std::exchange(pair.checked, true)) {
         ++pairs_checked_;
+        tcp_pairs_checked_ += pair.path.transport == net::Transport::tcp ? 1 : 0;
     }
     send_request({.path = pair.path,
                   .nominating = role_ == Role::controlling && pair.nominate,
                   .open = pair.heard || pair.valid(),
-                  .priority = reflexive_priority(pair.local_priority)},
+                  .priority = reflexive_priority(pair.local_priority, pair.path.transport)},
                  now);
 }
 
@@ -105,7 +106,7 @@ void Agent::Impl::handle_success(const Transaction& asked, const net::Endpoint& 
     // A nomination under way goes on: the answer to an earlier plain check does not stand for it.
     transactions_.cancel_plain(asked.path);
     pair->rtt = now - asked.sent_at;
-    pair->local_type = checklist_.learn_local(mapped, asked.path.local, asked.priority);
+    pair->local_type = checklist_.learn_local(mapped, asked.path, asked.priority);
     const bool already_valid = pair->valid();
     pair->state = PairState::succeeded;
     checklist_.thaw(pair->foundation);
@@ -191,7 +192,7 @@ void Agent::Impl::adopt_split(TimePoint now) {
         return;
     }
     const auto priority = net::candidate_priority(net::CandidateType::peer_reflexive, 0);
-    auto* pair = checklist_.learn_remote(split->pair.remote, priority) ? checklist_.find_or_add(split->pair) : nullptr;
+    auto* pair = checklist_.learn_remote(split->pair, priority) ? checklist_.find_or_add(split->pair) : nullptr;
     if (pair != nullptr) {
         splits_.adopt(*split);
         checklist_.mark_split(*pair);

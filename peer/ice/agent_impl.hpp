@@ -26,6 +26,12 @@ class Agent::Impl {
     void start(TimePoint now, int at_once);
     void check(const net::PathAddresses& path, TimePoint now);
     void keep_until(TimePoint when);
+
+    void admit_tcp(TimePoint when);
+
+    void handle_path_failed(const net::PathAddresses& path, TimePoint now);
+    [[nodiscard]] bool heard_on(const net::PathAddresses& path) const;
+    [[nodiscard]] bool uses(const net::PathAddresses& path) const;
     void close();
 
     [[nodiscard]] net::PathAddresses pair_of(const net::PathAddresses& path) const { return splits_.pair_of(path); }
@@ -51,6 +57,8 @@ class Agent::Impl {
     /// Whatever time asks for: at most one check is sent, so that each has a pacing slot of its own.
     void advance(TimePoint now);
     void transmit(const net::PathAddresses& path, Bytes payload);
+    void begin_tcp(TimePoint now);
+    [[nodiscard]] std::optional<TimePoint> tcp_end() const;
     void fail_if_hopeless(TimePoint now);
     void give_up();
     void new_pairs(TimePoint now);
@@ -99,10 +107,12 @@ class Agent::Impl {
     bool heard_anything_ = false;
     bool ordinary_last_ = false;  ///< so that retransmissions and new checks take turns
     std::size_t pairs_checked_ = 0;
+    std::size_t tcp_pairs_checked_ = 0;
     TimePoint next_slot_{};
     int at_once_ = 1;  ///< checks that this slot has room for
     std::optional<TimePoint> give_up_at_;
     std::optional<TimePoint> keep_until_;  ///< paths may be named by then that nobody offers
+    std::optional<TimePoint> tcp_at_;      ///< until pairs over TCP are admitted
     std::optional<TimePoint> nominate_at_;
     std::optional<TimePoint> checks_end_;
     std::optional<net::PathAddresses> nominated_;  ///< controlling: under way or done

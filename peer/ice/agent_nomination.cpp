@@ -9,6 +9,12 @@ namespace {
 
 /// After a pair is selected, checks of better ones go on for so long.
 constexpr Duration kImprovement = 2s;
+/// As long as data takes a detour, a connection over TCP may still be made: so long SYNs are repeated.
+constexpr Duration kTcpImprovement = 6s;
+
+bool is_relayed(const PairInfo& pair) {
+    return pair.local_type == net::CandidateType::relayed || pair.remote_type == net::CandidateType::relayed;
+}
 
 }  // namespace
 
@@ -62,8 +68,14 @@ void Agent::Impl::select(Pair& pair, TimePoint now) {
 }
 
 void Agent::Impl::extend_checks(TimePoint now) {
-    if (selected_) {
-        checks_end_ = now + kImprovement;
+    if (!selected_) {
+        return;
+    }
+    checks_end_ = now + kImprovement;
+    const auto* pair = checklist_.find(*selected_);
+    const bool detour = pair != nullptr && is_relayed(checklist_.describe(*pair));
+    if (detour && checklist_.tcp_pairs() > 0) {
+        checks_end_ = tcp_at_.value_or(now) + kTcpImprovement;
     }
 }
 
@@ -85,7 +97,7 @@ void Agent::Impl::tend_consent(TimePoint now) {
         send_request({.path = pair->path,
                       .kind = Transaction::Kind::consent,
                       .nominating = role_ == Role::controlling,
-                      .priority = reflexive_priority(pair->local_priority)},
+                      .priority = reflexive_priority(pair->local_priority, pair->path.transport)},
                      now);
     }
 }

@@ -43,7 +43,7 @@ void Agent::Impl::handle_request(const net::PathAddresses& seen, const stun::Mes
     }
     transmit(path, build_success(id, seen.remote, config_.local.pwd));
     // RFC 8445 §7.3.1.3 and §7.3.1.4
-    auto* pair = checklist_.learn_remote(path.remote, *priority) ? checklist_.find_or_add(path) : nullptr;
+    auto* pair = checklist_.learn_remote(path, *priority) ? checklist_.find_or_add(path) : nullptr;
     if (pair == nullptr) {
         return;
     }

@@ -30,11 +30,29 @@ bool usable(const net::Endpoint& endpoint) {
     return endpoint.port != 0 && !address.is_unspecified() && !address.is_multicast() && !broadcast;
 }
 
+// RFC 6544 §6.2: who connects needs somebody who listens. Pairs of a passive local candidate are left out, because
+// nothing can be sent on them before the other side has connected (the same section).
+bool may_connect(net::TcpType local, net::TcpType remote) {
+    using enum net::TcpType;
+    return (local == none && remote == none) || (local == active && remote == passive) ||
+           (local == simultaneous_open && remote == simultaneous_open);
+}
+
 // RFC 8445 §6.1.2.2. Loopback is kept to loopback likewise, so that no peer can aim checks at services of this host.
-bool compatible(const net::Endpoint& base, const net::Endpoint& remote) {
-    return base.address.family() == remote.address.family() &&
-           base.address.is_link_local() == remote.address.is_link_local() &&
-           base.address.is_loopback() == remote.address.is_loopback();
+bool compatible(const net::Candidate& local, const net::Candidate& remote) {
+    const auto& base = local.base.address;
+    const auto& other = remote.endpoint.address;
+    return local.transport == remote.transport && may_connect(local.tcp_type, remote.tcp_type) &&
+           base.family() == other.family() && base.is_link_local() == other.is_link_local() &&
+           base.is_loopback() == other.is_loopback();
+}
+
+bool same_place(const net::Candidate& a, const net::Candidate& b) {
+    return a.endpoint == b.endpoint && a.transport == b.transport && a.tcp_type == b.tcp_type;
+}
+
+bool leads_to(const net::PathAddresses& path, const net::Candidate& remote) {
+    return path.transport == remote.transport && plain(path.remote) == remote.endpoint;
 }
 
 }  // namespace
@@ -45,14 +63,14 @@ std::uint64_t pair_priority(std::uint32_t controlling, std::uint32_t controlled)
     return (low << 32) + 2 * high + (controlling > controlled ? 1 : 0);
 }
 
-std::uint32_t reflexive_priority(std::uint32_t local_priority) {
-    return (net::candidate_priority(net::CandidateType::peer_reflexive, 0) & 0xff000000U) |
+std::uint32_t reflexive_priority(std::uint32_t local_priority, net::Transport transport) {
+    return (net::candidate_priority(net::CandidateType::peer_reflexive, 0, transport) & 0xff000000U) |
            (local_priority & 0x00ffffffU);
 }
 
 bool Checklist::add_local(const net::Candidate& candidate) {
     const auto same = [&](const Local& local) {
-        return local.pairing == Pairing::all && local.candidate.endpoint == candidate.endpoint &&
+        return local.pairing == Pairing::all && same_place(local.candidate, candidate) &&
                local.candidate.base == candidate.base;
     };
     if (locals_.size() >= kMaxLocalCandidates || !usable(candidate.endpoint) || !usable(candidate.base) ||
@@ -74,7 +92,12 @@ bool Checklist::add_remote(const net::Candidate& candidate) {
     if (!usable(added.endpoint)) {
         return false;
     }
-    const auto known = std::ranges::find(remotes_, added.endpoint, &net::Candidate::endpoint);
+    const auto learnt = [&](const net::Candidate& known) {
+        return known.type == net::CandidateType::peer_reflexive && known.endpoint == added.endpoint &&
+               known.transport == added.transport;
+    };
+    const auto known =
+        std::ranges::find_if(remotes_, [&](const auto& other) { return same_place(other, added) || learnt(other); });
     if (known != remotes_.end()) {
         // RFC 8838 §11.4: what was learnt from a check takes the properties that are signalled later.
         if (known->type == net::CandidateType::peer_reflexive && added.type != net::CandidateType::peer_reflexive) {
@@ -94,25 +117,30 @@ bool Checklist::add_remote(const net::Candidate& candidate) {
     return formed;
 }
 
-bool Checklist::learn_remote(const net::Endpoint& endpoint, std::uint32_t priority) {
-    const auto address = plain(endpoint);
-    if (remote(address) != nullptr) {
+bool Checklist::learn_remote(const net::PathAddresses& path, std::uint32_t priority) {
+    const auto address = plain(path.remote);
+    if (best_remote(path) != nullptr) {
         return true;
     }
     if (!usable(address) || (remotes_.size() >= kMaxRemoteCandidates && !evict_remote())) {
         return false;
     }
+    // Whoever has connected to us can do nothing but that as far as we know (RFC 6544 §7.2).
+    const bool tcp = path.transport == net::Transport::tcp;
     remotes_.push_back({.type = net::CandidateType::peer_reflexive,
                         .endpoint = address,
                         .base = address,
                         .priority = priority,
-                        .foundation = "peer" + std::to_string(++learnt_)});
+                        .foundation = "peer" + std::to_string(++learnt_),
+                        .transport = path.transport,
+                        .tcp_type = tcp ? net::TcpType::active : net::TcpType::none});
     return true;
 }
 
 bool Checklist::add_base(const net::Endpoint& base) {
     const auto known = [&](const Local& local) {
-        return local.pairing != Pairing::none && local.candidate.base == base;
+        return local.pairing != Pairing::none && local.candidate.base == base &&
+               local.candidate.transport == net::Transport::udp;
     };
     if (std::ranges::any_of(locals_, known)) {
         return true;
@@ -129,19 +157,23 @@ bool Checklist::add_base(const net::Endpoint& base) {
     return true;
 }
 
-net::CandidateType Checklist::learn_local(const net::Endpoint& mapped, const net::Endpoint& base,
+net::CandidateType Checklist::learn_local(const net::Endpoint& mapped, const net::PathAddresses& path,
                                           std::uint32_t priority) {
     for (const auto& local : locals_) {
-        if (plain(local.candidate.endpoint) == plain(mapped) && local.candidate.base == base) {
+        if (plain(local.candidate.endpoint) == plain(mapped) && local.candidate.base == path.local &&
+            local.candidate.transport == path.transport) {
             return local.candidate.type;
         }
     }
     if (locals_.size() < kMaxLocalCandidates) {
+        const bool tcp = path.transport == net::Transport::tcp;
         locals_.push_back({.candidate = {.type = net::CandidateType::peer_reflexive,
                                          .endpoint = mapped,
-                                         .base = base,
+                                         .base = path.local,
                                          .priority = priority,
-                                         .foundation = "self" + std::to_string(++learnt_)},
+                                         .foundation = "self" + std::to_string(++learnt_),
+                                         .transport = path.transport,
+                                         .tcp_type = tcp ? net::TcpType::active : net::TcpType::none},
                            .pairing = Pairing::none});
     }
     return net::CandidateType::peer_reflexive;
@@ -151,8 +183,8 @@ std::optional<net::PathAddresses> Checklist::canonical(const net::PathAddresses&
     const auto local = plain(path.local);
     for (const auto& known : locals_) {
         const auto& base = known.candidate.base;
-        if (plain(base) == local) {
-            return net::PathAddresses{.local = base, .remote = scoped(path.remote, base)};
+        if (plain(base) == local && known.candidate.transport == path.transport) {
+            return net::PathAddresses{.local = base, .remote = scoped(path.remote, base), .transport = path.transport};
         }
     }
     return std::nullopt;
@@ -172,8 +204,8 @@ Pair* Checklist::find_or_add(const net::PathAddresses& path) {
     if (auto* known = find(path)) {
         return known;
     }
-    const auto* local = best_local(path.local);
-    const auto* candidate = remote(plain(path.remote));
+    const auto* local = best_local(path);
+    const auto* candidate = best_remote(path);
     return local != nullptr && candidate != nullptr ? insert(*local, *candidate, true) : nullptr;
 }
 
@@ -205,17 +237,27 @@ Pair* Checklist::pop_triggered() {
 
 void Checklist::mark_split(Pair& pair) {
     pair.split = true;
-    const auto* local = best_local(pair.path.local);
-    const auto* candidate = remote(plain(pair.path.remote));
+    const auto* local = best_local(pair.path);
+    const auto* candidate = best_remote(pair.path);
     if (local != nullptr && candidate != nullptr) {
         rate(pair, *local, *candidate);
     }
 }
 
 bool Checklist::has_ordinary() const {
-    return std::ranges::any_of(pairs_, [](const auto& entry) {
-        return entry.second.state == PairState::waiting || entry.second.state == PairState::frozen;
+    return std::ranges::any_of(pairs_, [&](const auto& entry) {
+        const auto state = entry.second.state;
+        return (state == PairState::waiting || state == PairState::frozen) && admitted(entry.second);
     });
+}
+
+bool Checklist::admitted(const Pair& pair) const {
+    return tcp_admitted_ || pair.path.transport != net::Transport::tcp;
+}
+
+std::size_t Checklist::tcp_pairs() const {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(pairs_, [](const auto& entry) { return entry.first.transport == net::Transport::tcp; }));
 }
 
 // Deviation: where RFC 8445 would leave a slot unused because all frozen pairs have a relative under way, the best of
@@ -255,8 +297,9 @@ bool Checklist::has_unsettled_above(std::uint64_t priority) const {
 }
 
 bool Checklist::all_failed() const {
-    return !pairs_.empty() &&
-           std::ranges::all_of(pairs_, [](const auto& entry) { return entry.second.state == PairState::failed; });
+    return !pairs_.empty() && std::ranges::all_of(pairs_, [&](const auto& entry) {
+        return entry.second.state == PairState::failed || !(entry.second.settled() || admitted(entry.second));
+    });
 }
 
 void Checklist::abandon_unsettled() {
@@ -280,8 +323,8 @@ void Checklist::set_role(Role role) {
             pair.nominate = false;
             pair.peer_nominated = false;
         }
-        const auto* local = best_local(path.local);
-        const auto* candidate = remote(plain(path.remote));
+        const auto* local = best_local(path);
+        const auto* candidate = best_remote(path);
         if (local != nullptr && candidate != nullptr) {
             rate(pair, *local, *candidate);
         }
@@ -289,17 +332,18 @@ void Checklist::set_role(Role role) {
 }
 
 PairInfo Checklist::describe(const Pair& pair) const {
-    const auto* candidate = remote(plain(pair.path.remote));
+    const auto* candidate = best_remote(pair.path);
     return {.path = pair.path,
             .local_type = pair.local_type,
             .remote_type = candidate == nullptr ? net::CandidateType::peer_reflexive : candidate->type,
             .rtt = pair.rtt};
 }
 
-const Checklist::Local* Checklist::best_local(const net::Endpoint& base) const {
+const Checklist::Local* Checklist::best_local(const net::PathAddresses& path) const {
     const Local* found = nullptr;
     for (const auto& local : locals_) {
-        if (local.pairing != Pairing::none && local.candidate.base == base &&
+        if (local.pairing != Pairing::none && local.candidate.base == path.local &&
+            local.candidate.transport == path.transport &&
             (found == nullptr || local.candidate.priority > found->candidate.priority)) {
             found = &local;
         }
@@ -307,19 +351,26 @@ const Checklist::Local* Checklist::best_local(const net::Endpoint& base) const {
     return found;
 }
 
-const net::Candidate* Checklist::remote(const net::Endpoint& endpoint) const {
-    const auto found = std::ranges::find(remotes_, endpoint, &net::Candidate::endpoint);
-    return found == remotes_.end() ? nullptr : &*found;
+// Over TCP one endpoint may be two candidates, a passive one and one of simultaneous open.
+const net::Candidate* Checklist::best_remote(const net::PathAddresses& path) const {
+    const net::Candidate* found = nullptr;
+    for (const auto& remote : remotes_) {
+        if (leads_to(path, remote) && (found == nullptr || remote.priority > found->priority)) {
+            found = &remote;
+        }
+    }
+    return found;
 }
 
 // RFC 8445 §6.1.2.4: a reflexive candidate is sent from its base, so of all local candidates of a base only the best
 // makes a pair with a given remote one.
 bool Checklist::form(const Local& local, const net::Candidate& remote) {
     const auto& base = local.candidate.base;
-    if (!compatible(base, remote.endpoint)) {
+    if (!compatible(local.candidate, remote)) {
         return false;
     }
-    if (auto* known = find({.local = base, .remote = scoped(remote.endpoint, base)})) {
+    if (auto* known =
+            find({.local = base, .remote = scoped(remote.endpoint, base), .transport = local.candidate.transport})) {
         if (local.candidate.priority > known->local_priority) {
             rate(*known, local, remote);
         }
@@ -330,7 +381,9 @@ bool Checklist::form(const Local& local, const net::Candidate& remote) {
 
 Pair* Checklist::insert(const Local& local, const net::Candidate& remote, bool proven) {
     Pair pair;
-    pair.path = {.local = local.candidate.base, .remote = scoped(remote.endpoint, local.candidate.base)};
+    pair.path = {.local = local.candidate.base,
+                 .remote = scoped(remote.endpoint, local.candidate.base),
+                 .transport = local.candidate.transport};
     rate(pair, local, remote);
     if (pairs_.size() >= kMaxPairs && !make_room(proven ? std::nullopt : std::optional{pair.priority})) {
         return nullptr;
@@ -368,7 +421,7 @@ bool Checklist::evict_remote() {
         return candidate.type == net::CandidateType::peer_reflexive ||
                std::ranges::any_of(pairs_, [&](const auto& entry) {
                    const auto& pair = entry.second;
-                   return plain(pair.path.remote) == candidate.endpoint &&
+                   return leads_to(pair.path, candidate) &&
                           (pair.queued || pair.valid() || pair.state == PairState::in_progress);
                });
     };
@@ -381,7 +434,7 @@ bool Checklist::evict_remote() {
     if (worst == remotes_.end()) {
         return false;
     }
-    std::erase_if(pairs_, [&](const auto& entry) { return plain(entry.first.remote) == worst->endpoint; });
+    std::erase_if(pairs_, [&](const auto& entry) { return leads_to(entry.first, *worst); });
     remotes_.erase(worst);
     return true;
 }
@@ -398,7 +451,7 @@ bool Checklist::is_active(const std::string& foundation) const {
 void Checklist::thaw_idle_foundations() {
     std::vector<Pair*> frozen;
     for (auto& [path, pair] : pairs_) {
-        if (pair.state == PairState::frozen) {
+        if (pair.state == PairState::frozen && admitted(pair)) {
             frozen.push_back(&pair);
         }
     }
@@ -415,7 +468,8 @@ void Checklist::thaw_idle_foundations() {
 Pair* Checklist::best(PairState state) {
     Pair* found = nullptr;
     for (auto& [path, pair] : pairs_) {
-        if (pair.state == state && (found == nullptr || pair.priority > found->priority)) {
+        const bool eligible = pair.state == state && (admitted(pair) || pair.settled());
+        if (eligible && (found == nullptr || pair.priority > found->priority)) {
             found = &pair;
         }
     }

@@ -50,7 +50,8 @@ struct Pair {
 /// RFC 8445 §6.1.2.3.
 [[nodiscard]] std::uint64_t pair_priority(std::uint32_t controlling, std::uint32_t controlled);
 /// RFC 8445 §7.1.1: what a peer-reflexive candidate of this base would have.
-[[nodiscard]] std::uint32_t reflexive_priority(std::uint32_t local_priority);
+[[nodiscard]] std::uint32_t reflexive_priority(std::uint32_t local_priority,
+                                               net::Transport transport = net::Transport::udp);
 
 class Checklist {
   public:
@@ -59,12 +60,12 @@ class Checklist {
     /// Each returns true if there are new pairs.
     bool add_local(const net::Candidate& candidate);
     bool add_remote(const net::Candidate& candidate);
-    /// RFC 8445 §7.3.1.3. Returns false if there is no room.
-    bool learn_remote(const net::Endpoint& endpoint, std::uint32_t priority);
-    /// A base of which only the pairs count that checks ask for. Returns false if there is no room.
+    /// RFC 8445 §7.3.1.3, RFC 6544 §7.2: who sends from the remote end of `path`. Returns false if there is no room.
+    bool learn_remote(const net::PathAddresses& path, std::uint32_t priority);
+    /// A UDP base of which only the pairs count that checks ask for. Returns false if there is no room.
     bool add_base(const net::Endpoint& base);
     /// RFC 8445 §7.2.5.3.1: the type of the local candidate that a peer saw as `mapped`, added if it is new.
-    net::CandidateType learn_local(const net::Endpoint& mapped, const net::Endpoint& base, std::uint32_t priority);
+    net::CandidateType learn_local(const net::Endpoint& mapped, const net::PathAddresses& path, std::uint32_t priority);
 
     /// The same path as pairs name it (scope of link-local addresses); nullopt if the local end is no base of ours.
     [[nodiscard]] std::optional<net::PathAddresses> canonical(const net::PathAddresses& path) const;
@@ -85,6 +86,11 @@ class Checklist {
     [[nodiscard]] bool has_ordinary() const;
     /// RFC 8445 §6.1.4.2, for one pacing slot.
     [[nodiscard]] Pair* next_ordinary();
+
+    /// Until then pairs over TCP are none that an ordinary check is for.
+    void admit_tcp() { tcp_admitted_ = true; }
+
+    [[nodiscard]] std::size_t tcp_pairs() const;
     /// RFC 8445 §7.2.5.3.3.
     void thaw(const std::string& foundation);
 
@@ -113,8 +119,8 @@ class Checklist {
         Pairing pairing = Pairing::all;
     };
 
-    [[nodiscard]] const Local* best_local(const net::Endpoint& base) const;
-    [[nodiscard]] const net::Candidate* remote(const net::Endpoint& endpoint) const;
+    [[nodiscard]] const Local* best_local(const net::PathAddresses& path) const;
+    [[nodiscard]] const net::Candidate* best_remote(const net::PathAddresses& path) const;
     bool form(const Local& local, const net::Candidate& remote);
     Pair* insert(const Local& local, const net::Candidate& remote, bool proven);
     void rate(Pair& pair, const Local& local, const net::Candidate& remote) const;
@@ -122,9 +128,11 @@ class Checklist {
     bool evict_remote();
     [[nodiscard]] bool is_active(const std::string& foundation) const;
     void thaw_idle_foundations();
+    [[nodiscard]] bool admitted(const Pair& pair) const;
     [[nodiscard]] Pair* best(PairState state);
 
     Role role_;
+    bool tcp_admitted_ = false;
     std::vector<Local> locals_;
     std::vector<net::Candidate> remotes_;
     std::map<net::PathAddresses, Pair> pairs_;

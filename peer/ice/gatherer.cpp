@@ -57,7 +57,8 @@ class Gatherer::Impl {
         }
         // RFC 8489 §6.3: only who was asked may answer.
         const auto request = std::ranges::find_if(requests_, [&](const Request& candidate) {
-            return candidate.id == message->transaction_id() && candidate.path.remote == path.remote;
+            return candidate.id == message->transaction_id() && candidate.path.remote == path.remote &&
+                   candidate.path.transport == path.transport;
         });
         if (request == requests_.end()) {
             return false;

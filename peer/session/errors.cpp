@@ -48,6 +48,7 @@ Errc from_reason(signaling::EndReason reason) {
     using enum signaling::EndReason;
     switch (reason) {
         case offline:
+        case asleep:
         case lost:
             return Errc::peer_offline;
         case refused:

@@ -71,6 +71,9 @@ Bytes serialize(const OfferPayload& payload) {
     out.u64(payload.connection_id);
     put_text(out, payload.ice.ufrag);
     put_text(out, payload.ice.pwd);
+    if (payload.resume != 0) {
+        out.u64(payload.resume);
+    }
     buffer.resize(out.size());
     return buffer;
 }
@@ -108,7 +111,8 @@ Result<OfferPayload> parse_offer(ByteView bytes) {
                         .services = *services,
                         .ciphers = *ciphers,
                         .connection_id = *connection_id,
-                        .ice = *std::move(ice)};
+                        .ice = *std::move(ice),
+                        .resume = in.u64().value_or(0)};
 }
 
 Result<AnswerPayload> parse_answer(ByteView bytes) {

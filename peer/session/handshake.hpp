@@ -28,6 +28,9 @@ struct OfferPayload {
     std::uint8_t ciphers = 0;   ///< bit n: crypto::Cipher with value n
     std::uint64_t connection_id = 0;
     ice::Credentials ice;
+    /// The callee's connection ID of a session that both still have and that is to go on over new paths; 0: a new
+    /// session.
+    std::uint64_t resume = 0;
 };
 
 /// Second message.

@@ -34,9 +34,11 @@ std::optional<std::string> blocked(const NoPathFacts& facts) {
     if (!here && !there) {
         return std::nullopt;
     }
-    return fmt::format("UDP is blocked {}", here && there ? "on both sides"
-                                            : here        ? "on this side"
-                                                          : "on the other side");
+    return fmt::format("UDP is blocked {}{}",
+                       here && there ? "on both sides"
+                       : here        ? "on this side"
+                                     : "on the other side",
+                       facts.tcp_tried ? ", and no TCP connection could be made" : "");
 }
 
 std::optional<std::string> ports_unknown(const NoPathFacts& facts) {
@@ -61,7 +63,8 @@ std::string by_what_was_seen(const NoPathFacts& facts) {
                            facts.pairs);
     }
     const bool known = facts.ours != NatClass::unknown && facts.theirs != NatClass::unknown;
-    return fmt::format("none of {} address pairs let a packet through: a firewall blocks UDP{}", facts.pairs,
+    return fmt::format("none of {} address pairs let a packet through: a firewall blocks {}{}", facts.pairs,
+                       facts.tcp_tried ? "UDP and TCP" : "UDP",
                        known ? " between the two" : ", or both NATs choose a new port for each destination");
 }
 

@@ -17,6 +17,8 @@ struct NoPathFacts {
     /// Of the other side, of any kind.
     std::size_t remote_candidates = 0;
     std::size_t pairs = 0;
+    /// Over TCP, too.
+    bool tcp_tried = false;
     /// Packets of the other side came in.
     bool heard_anything = false;
     /// Strategies of the plan that this side was told not to use.

@@ -17,6 +17,9 @@ constexpr std::uint8_t kOpeningTtl = 2;
 /// Between the packets that only open our own NATs and the first check that reaches the other side's: so much later may
 /// the other side start before its NATs take our checks for those of a stranger.
 constexpr Duration kOpeningGap = 10ms;
+/// Where it was lost, NATs may map the other side's check in a way that ends ours; a second packet of 60 bytes is
+/// cheaper than a second call.
+constexpr int kOpenings = 2;
 /// For the check on what the last step has found.
 constexpr Duration kLastCheck = 2s;
 /// Bounds the queue of whoever does not poll; a plan's probes are fewer.
@@ -25,6 +28,10 @@ constexpr std::size_t kMaxWaitingProbes = 2 * net::kMaxScanProbes;
 /// Whoever comes too early is let in at one side, and found by that side's answers at the other.
 bool one_side_open(const net::PunchPlan& plan) {
     return std::ranges::any_of(plan.steps, [](const auto& step) { return step.strategy == net::Strategy::reverse; });
+}
+
+bool is_udp(const net::Candidate& candidate) {
+    return candidate.transport == net::Transport::udp;
 }
 
 bool is_public(const net::Endpoint& endpoint) {
@@ -53,8 +60,19 @@ void Session::handle_go(const signaling::Go& go, TimePoint now) {
     const auto gap = behind_nats() && !one_side_open_ ? opening_gap() : Duration{0};
     go_at_ = *went_at_ + gap + config_.head_start;
     answer_deadline_.reset();
-    open_own_nats(0);
+    admit_tcp(go.plan);
+    for (int copy = 0; copy < kOpenings; ++copy) {
+        open_own_nats(0);
+    }
     start_puncher(go.plan, now);
+}
+
+void Session::admit_tcp(const net::PunchPlan& plan) {
+    using enum net::Strategy;
+    const auto step = std::ranges::find(plan.steps, tcp, &net::PunchStep::strategy);
+    if (step != plan.steps.end() && (allowed(host) || allowed(reverse) || allowed(tcp))) {
+        agent_->admit_tcp(*went_at_ + std::min(step->start, net::kMaxPunchStart) + config_.head_start);
+    }
 }
 
 void Session::handle_own_class(net::NatClass ours) {
@@ -101,7 +119,7 @@ std::optional<net::Endpoint> Session::main_base() const {
         const bool better =
             best == nullptr || (reflexive && best->type != net::CandidateType::server_reflexive) ||
             (reflexive == (best->type == net::CandidateType::server_reflexive) && candidate.priority > best->priority);
-        if (candidate.base.address.is_v4() && better) {
+        if (is_udp(candidate) && candidate.base.address.is_v4() && better) {
             best = &candidate;
         }
     }
@@ -110,8 +128,9 @@ std::optional<net::Endpoint> Session::main_base() const {
 
 /// Neither side can be reached without having spoken first.
 bool Session::behind_nats() const {
-    const bool reflexive = std::ranges::any_of(
-        locals_, [](const auto& candidate) { return candidate.type == net::CandidateType::server_reflexive; });
+    const bool reflexive = std::ranges::any_of(locals_, [](const auto& candidate) {
+        return is_udp(candidate) && candidate.type == net::CandidateType::server_reflexive;
+    });
     return reflexive && !remote_reflexives_.empty();
 }
 
@@ -125,7 +144,8 @@ Duration Session::opening_gap() const {
 /// (RFC 8445 §6.1.2.3).
 bool Session::hosts_go_first() const {
     return std::ranges::any_of(locals_, [&](const auto& local) {
-        return local.type == net::CandidateType::host && std::ranges::any_of(remote_hosts_, [&](const auto& remote) {
+        return is_udp(local) && local.type == net::CandidateType::host &&
+               std::ranges::any_of(remote_hosts_, [&](const auto& remote) {
                    return remote.address.family() == local.endpoint.address.family();
                });
     });
@@ -136,20 +156,24 @@ bool Session::usable(const net::PathAddresses& path) const {
     if (config_.without.empty()) {
         return true;
     }
-    if (const auto found = puncher_ ? puncher_->found(path) : std::nullopt) {
+    const bool tcp = path.transport == net::Transport::tcp;
+    if (const auto found = puncher_ && !tcp ? puncher_->found(path) : std::nullopt) {
         return allowed(*found);
     }
     const auto& remote = path.remote.address;
     const bool near = remote.is_private() || remote.is_link_local() || remote.is_loopback();
-    const bool local_host =
-        near || std::ranges::none_of(locals_, [&](const auto& candidate) {
-            return candidate.type == net::CandidateType::server_reflexive && candidate.base == path.local;
-        });
-    const bool remote_host = near || std::ranges::find(remote_hosts_, path.remote) != remote_hosts_.end();
+    const bool local_host = near || std::ranges::none_of(locals_, [&](const auto& candidate) {
+                                return candidate.transport == path.transport &&
+                                       candidate.type == net::CandidateType::server_reflexive &&
+                                       candidate.base == path.local;
+                            });
+    const auto& hosts = tcp ? remote_tcp_hosts_ : remote_hosts_;
+    const bool remote_host = near || std::ranges::find(hosts, path.remote) != hosts.end();
     if (local_host && remote_host) {
         return allowed(net::Strategy::host);
     }
-    return allowed(local_host || remote_host ? net::Strategy::reverse : net::Strategy::udp);
+    const auto between = tcp ? net::Strategy::tcp : net::Strategy::udp;
+    return allowed(local_host || remote_host ? net::Strategy::reverse : between);
 }
 
 void Session::open_own_nats(std::size_t first) {
@@ -227,7 +251,7 @@ std::optional<net::Transmit> Session::poll_stun() {
         while (check && !usable(check->path)) {
             check = agent_->poll_transmit();
         }
-        return check;
+        return check || !previous_ ? check : previous_->agent.poll_transmit();
     }
     auto probe = std::move(probes_.front());
     probes_.pop_front();
@@ -259,6 +283,7 @@ Error Session::no_path(const ice::Failed& failed) const {
     facts.same_nat = behind_one_nat();
     facts.remote_candidates = failed.remote_candidates;
     facts.pairs = failed.pairs;
+    facts.tcp_tried = failed.tcp_pairs > 0;
     facts.heard_anything = failed.heard_anything;
     return {.code = make_error_code(Errc::no_path), .detail = why_no_path(facts)};
 }
@@ -270,13 +295,17 @@ std::string Session::strategy_of(const ice::PairInfo& pair) const {
     if (pair.local_type == net::CandidateType::relayed || pair.remote_type == net::CandidateType::relayed) {
         return "relay";
     }
-    if (const auto found = puncher_ ? puncher_->found(pair.path) : std::nullopt) {
+    const bool tcp = pair.path.transport == net::Transport::tcp;
+    if (const auto found = puncher_ && !tcp ? puncher_->found(pair.path) : std::nullopt) {
         return net::name(*found);
     }
     if (local_host && remote_host) {
         return "host";
     }
-    return local_host || remote_host ? "reverse" : "udp";
+    if (local_host || remote_host) {
+        return "reverse";
+    }
+    return tcp ? "tcp" : "udp";
 }
 
 }  // namespace pinhole::session

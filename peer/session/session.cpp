@@ -15,14 +15,26 @@ constexpr auto kCancelled = transport::CloseReason::application;
 /// With one open side the first check of each kind of pair tells all: between the hosts, and from NAT to NAT.
 constexpr int kOpenAtOnce = 2;
 
+/// Of a restart, instead of the time that a call may ring: who is online answers in a round trip, and who is not may
+/// come back by another connection, which only another call reaches.
+constexpr Duration kRestartPatience = 10s;
+/// A nomination takes a round trip, and what is lost of it is repeated within two seconds.
+constexpr Duration kSelecting = 5s;
+
 std::optional<net::Strategy> strategy_named(std::string_view text) {
     using enum net::Strategy;
-    for (const auto strategy : {host, reverse, udp, predict, birthday}) {
+    for (const auto strategy : {host, reverse, udp, predict, birthday, tcp}) {
         if (net::name(strategy) == text) {
             return strategy;
         }
     }
     return std::nullopt;
+}
+
+/// RFC 6544 §4.5: one that only connects tells the other side nothing that it could use: it makes no pair of it, and
+/// its connections come from the port of the passive one.
+bool stays_here(const net::Candidate& candidate) {
+    return candidate.tcp_type == net::TcpType::active;
 }
 
 std::unexpected<RejectedCall> reject(signaling::CallId call, signaling::EndReason reason, Error error,
@@ -65,15 +77,15 @@ std::expected<void, RejectedCall> check_age(const signaling::Incoming& incoming,
 }
 
 Session::Session(SessionConfig config, signaling::CallId call, std::vector<net::Candidate> locals, Rng& rng)
-    : config_(config), rng_(rng), call_(call), locals_(std::move(locals)) {
+    : config_(config), rng_(rng), call_(call), locals_(std::move(locals)), survival_(config.survival) {
     config_.transport.local_connection_id = rng_.u64();
+    config_.transport.idle_timeout = Duration{0};  // what silence means is for Survival
 }
 
 Session::~Session() = default;
 
-void Session::call(WallTime wall, TimePoint now) {
-    role_ = ice::Role::controlling;
-    config_.transport.role = transport::Role::initiator;
+void Session::make_agent(ice::Role role, TimePoint now) {
+    role_ = role;
     agent_.emplace(ice::Config{.role = role_,
                                .local = ice::Credentials::generate(rng_),
                                .pacing = kCheckPacing,
@@ -82,6 +94,11 @@ void Session::call(WallTime wall, TimePoint now) {
     for (const auto& candidate : locals_) {
         agent_->add_local_candidate(candidate, now);
     }
+}
+
+void Session::call(WallTime wall, TimePoint now) {
+    config_.transport.role = transport::Role::initiator;
+    make_agent(ice::Role::controlling, now);
     send_offer(wall, now);
 }
 
@@ -94,36 +111,33 @@ void Session::send_offer(WallTime wall, TimePoint now) {
     handshake_.emplace(start_handshake(*config_.identity, *key, rng_));
     const OfferPayload payload{.from = config_.identity->id(),
                                .sent_at = {wall.unix_ms + clock_correction_ms_},
-                               .services = config_.services,
+                               .services = restarting_ ? std::uint8_t{0} : config_.services,
                                .ciphers = available_ciphers(),
                                .connection_id = config_.transport.local_connection_id,
-                               .ice = agent_->local_credentials()};
+                               .ice = agent_->local_credentials(),
+                               .resume = restarting_ ? config_.transport.remote_connection_id : 0};
     auto message = handshake_->write(serialize(payload));
     if (!message) {
         end(message.error());
         return;
     }
     state_ = State::calling;
-    answer_deadline_ = now + config_.answer_patience;
+    answer_deadline_ = now + (restarting_ ? kRestartPatience : config_.answer_patience);
     signaling_.emplace_back(signaling::Connect{
         .call = call_, .to = config_.remote, .handshake = *std::move(message), .candidates = offered_candidates()});
     send_end_of_candidates();
 }
 
 void Session::answer(IncomingCall incoming, TimePoint now) {
-    role_ = ice::Role::controlled;
     config_.transport.role = transport::Role::responder;
     config_.services = static_cast<std::uint8_t>(config_.services & incoming.offer.services);
     config_.transport.cipher = choose_cipher(incoming.offer.ciphers);
     config_.transport.remote_connection_id = incoming.offer.connection_id;
-    agent_.emplace(ice::Config{.role = role_,
-                               .local = ice::Credentials::generate(rng_),
-                               .pacing = kCheckPacing,
-                               .patience = config_.path_patience},
-                   rng_);
-    for (const auto& candidate : locals_) {
-        agent_->add_local_candidate(candidate, now);
-    }
+    make_agent(ice::Role::controlled, now);
+    answer_offer(std::move(incoming), now);
+}
+
+void Session::answer_offer(IncomingCall incoming, TimePoint now) {
     const AnswerPayload payload{.services = config_.services,
                                 .cipher = config_.transport.cipher,
                                 .connection_id = config_.transport.local_connection_id,
@@ -137,19 +151,22 @@ void Session::answer(IncomingCall incoming, TimePoint now) {
         signaling::Answer{.call = call_, .handshake = *std::move(message), .candidates = offered_candidates()});
     agree(incoming.handshake, incoming.offer.ice, now);
     add_remote(incoming.candidates, now);
-    answer_deadline_ = now + config_.answer_patience;
+    answer_deadline_ = now + (restarting_ ? kRestartPatience : config_.answer_patience);
     send_end_of_candidates();
 }
 
 void Session::agree(crypto::NoiseHandshake& handshake, const ice::Credentials& remote, TimePoint now) {
-    const auto keys = handshake.split();
-    transport_.emplace(config_.transport, keys.send, keys.receive, rng_, now);
+    if (!transport_) {
+        const auto keys = handshake.split();
+        transport_.emplace(config_.transport, keys.send, keys.receive, rng_, now);
+    }
     agent_->set_remote_credentials(remote);
     state_ = State::waiting_go;
 }
 
 std::vector<net::Candidate> Session::offered_candidates() {
     auto candidates = locals_;
+    std::erase_if(candidates, stays_here);
     candidates.resize(std::min(candidates.size(), limits::kMaxCandidates));
     return candidates;
 }
@@ -162,7 +179,9 @@ void Session::add_local_candidate(const net::Candidate& candidate, TimePoint now
     locals_.push_back(candidate);
     if (agent_) {
         agent_->add_local_candidate(candidate, now);
-        signaling_.emplace_back(signaling::Trickle{.call = call_, .candidates = {candidate}});
+        if (!stays_here(candidate)) {
+            signaling_.emplace_back(signaling::Trickle{.call = call_, .candidates = {candidate}});
+        }
     }
 }
 
@@ -205,14 +224,22 @@ void Session::handle_answered(const signaling::Answered& answered, TimePoint now
     }
     const auto payload = handshake_->read(answered.handshake);
     const auto answer = payload ? parse_answer(*payload) : std::unexpected(payload.error());
+    if (restarting_ && !(answer && answer->connection_id == config_.transport.remote_connection_id)) {
+        signaling_.emplace_back(signaling::End{.call = call_, .reason = signaling::EndReason::bad});
+        restart_failed(signaling::EndReason::bad, now);
+        return;
+    }
     if (!answer) {
         signaling_.emplace_back(signaling::End{.call = call_, .reason = signaling::EndReason::bad});
         end({.code = make_error_code(Errc::peer_identity), .detail = answer.error().message()});
         return;
     }
-    config_.services = static_cast<std::uint8_t>(config_.services & answer->services);
-    config_.transport.cipher = answer->cipher;
-    config_.transport.remote_connection_id = answer->connection_id;
+    if (!restarting_) {
+        config_.services = static_cast<std::uint8_t>(config_.services & answer->services);
+        config_.transport.cipher = answer->cipher;
+        config_.transport.remote_connection_id = answer->connection_id;
+    }
+    glare_.reset();
     agree(*handshake_, answer->ice, now);
     handshake_.reset();
     add_remote(answered.candidates, now);
@@ -229,10 +256,12 @@ void Session::add_remote(const std::vector<net::Candidate>& candidates, TimePoin
     const auto known = remote_reflexives_.size();
     for (const auto& candidate : candidates) {
         agent_->add_remote_candidate(candidate, now);
-        if (candidate.type == net::CandidateType::host && remote_hosts_.size() < limits::kMaxCandidates) {
-            remote_hosts_.push_back(candidate.endpoint);
+        const bool tcp = candidate.transport == net::Transport::tcp;
+        auto& hosts = tcp ? remote_tcp_hosts_ : remote_hosts_;
+        if (candidate.type == net::CandidateType::host && hosts.size() < limits::kMaxCandidates) {
+            hosts.push_back(candidate.endpoint);
         }
-        if (candidate.type != net::CandidateType::server_reflexive ||
+        if (tcp || candidate.type != net::CandidateType::server_reflexive ||
             remote_reflexives_.size() >= limits::kMaxCandidates) {
             continue;
         }
@@ -252,6 +281,12 @@ void Session::handle_end(const signaling::End& over, WallTime wall, TimePoint no
         call_ = {call_.value + 1};
         locals_end_sent_ = false;
         send_offer(wall, now);
+        return;
+    }
+    if (restarting_) {
+        if (state_ != State::checking || over.reason == signaling::EndReason::hangup) {
+            restart_failed(over.reason, now);
+        }
         return;
     }
     if (state_ == State::calling || state_ == State::waiting_go ||
@@ -281,6 +316,10 @@ void Session::handle_stun(const net::PathAddresses& path, ByteView payload, Time
             return;
         }
     }
+    if (previous_) {
+        previous_->agent.handle_datagram(path, payload, now);
+        tend_previous(now);
+    }
     if (!usable(path)) {
         return;
     }
@@ -292,17 +331,51 @@ void Session::handle_packet(const net::Received& datagram, TimePoint now) {
     if (transport_) {
         auto arrived = datagram;
         arrived.path = agent_->pair_of(datagram.path);
+        if (previous_ && arrived.path == datagram.path) {
+            arrived.path = previous_->agent.pair_of(datagram.path);
+        }
         transport_->handle_datagram(arrived, now);
+        drain_transport();
+        tend_survival(now);
+    }
+}
+
+// The transport keeps its path as long as there is no other: ICE tries once more to connect, and what is lost meanwhile
+// is sent again.
+void Session::handle_path_failed(const net::PathAddresses& path, TimePoint now) {
+    if (!agent_ || state_ == State::over) {
+        return;
+    }
+    agent_->handle_path_failed(path, now);
+    drain_agent(now);
+    if (transport_) {
+        transport_->handle_path_failed(path, now);
         drain_transport();
     }
 }
 
+bool Session::heard_on(const net::PathAddresses& path) const {
+    return agent_ && state_ != State::over && agent_->heard_on(path);
+}
+
+bool Session::uses(const net::PathAddresses& path) const {
+    return agent_ && state_ != State::over && (agent_->uses(path) || (path_ && path_->second == path));
+}
+
 void Session::handle_timeout(TimePoint now) {
+    note_sleep(now);
     if (answer_deadline_ && *answer_deadline_ <= now) {
         answer_deadline_.reset();
         signaling_.emplace_back(signaling::End{.call = call_, .reason = signaling::EndReason::timeout});
+        if (restarting_) {
+            restart_failed(signaling::EndReason::timeout, now);
+            return;
+        }
         end({.code = make_error_code(Errc::no_answer), .detail = {}});
         return;
+    }
+    if (select_by_ && *select_by_ <= now) {
+        restart_failed(std::nullopt, now);
     }
     if (go_at_ && *go_at_ <= now) {
         go_at_.reset();
@@ -317,9 +390,11 @@ void Session::handle_timeout(TimePoint now) {
         agent_->handle_timeout(now);
         drain_agent(now);
     }
+    tend_previous(now);
     if (transport_) {
         transport_->handle_timeout(now);
         drain_transport();
+        tend_survival(now);
     }
 }
 
@@ -329,20 +404,34 @@ void Session::drain_agent(TimePoint now) {
         if (!event) {
             return;
         }
-        if (const auto* validated = std::get_if<ice::Validated>(&*event)) {
-            if (!path_) {
-                use_pair(validated->pair, "first path that works", now);
-            }
-        } else if (const auto* selected = std::get_if<ice::Selected>(&*event)) {
-            use_pair(selected->pair, "best path that works", now);
-            tell_outcome(strategy_named(strategy_of(selected->pair)), now);
-        } else if (const auto* failed = std::get_if<ice::Failed>(&*event)) {
-            if (!connected_) {
-                tell_outcome(std::nullopt, now);
-                end(no_path(*failed));
-            }
+        handle_agent_event(*event, now);
+    }
+}
+
+void Session::handle_agent_event(const ice::Event& event, TimePoint now) {
+    if (const auto* validated = std::get_if<ice::Validated>(&event)) {
+        if (restarting_) {
+            select_by_ = select_by_.value_or(now + kSelecting);
         }
-        // Lost consent stops nothing here: the transport's own probes decide when the peer is gone.
+        if (!path_ || (restarting_ && stalled_since_)) {
+            use_pair(validated->pair, "first path that works", now);
+        }
+    } else if (const auto* selected = std::get_if<ice::Selected>(&event)) {
+        use_pair(selected->pair, "best path that works", now);
+        tell_outcome(strategy_named(strategy_of(selected->pair)), now);
+        if (restarting_) {
+            restart_succeeded(now);
+        }
+    } else if (std::holds_alternative<ice::ConsentLost>(event)) {
+        // The transport's own probes decide whether anything is still heard.
+        survival_.want_restart(Survival::Cause::consent_lost, now);
+    } else if (const auto* failed = std::get_if<ice::Failed>(&event)) {
+        if (restarting_) {
+            restart_failed(std::nullopt, now);
+        } else if (!connected_) {
+            tell_outcome(std::nullopt, now);
+            end(no_path(*failed));
+        }
     }
 }
 
@@ -356,7 +445,9 @@ void Session::use_pair(const ice::PairInfo& pair, const char* reason, TimePoint 
     }
     path_.emplace(id, pair.path);
     last_strategy_ = strategy_of(pair);
-    if (puncher_) {
+    known_paths_.insert_or_assign(pair.path, KnownPath{.id = id, .strategy = last_strategy_});
+    note_detour(now);
+    if (puncher_ && pair.path.transport == net::Transport::udp) {
         puncher_->handle_success(pair.path, now);
         drain_puncher(now);
     }
@@ -376,13 +467,9 @@ void Session::drain_transport() {
             continue;
         }
         if (const auto* changed = std::get_if<transport::PathChanged>(&*event)) {
-            if (!path_ || path_->second != changed->addresses) {
-                path_.emplace(changed->path, changed->addresses);
-                events_.emplace_back(PathInUse{.addresses = changed->addresses,
-                                               .strategy = last_strategy_.empty() ? "udp" : last_strategy_,
-                                               .rtt = transport_->path_stats().smoothed_rtt,
-                                               .reason = changed->reason});
-            }
+            note_path(*changed);
+        } else if (std::holds_alternative<transport::Silent>(*event)) {
+            silent_ = true;
         } else if (const auto* closed = std::get_if<transport::Closed>(&*event)) {
             if (closed->reason == transport::CloseReason::idle) {
                 end({.code = make_error_code(Errc::peer_lost), .detail = {}});
@@ -410,6 +497,14 @@ std::optional<TimePoint> Session::next_timeout() const {
         return std::nullopt;
     }
     auto next = earliest(answer_deadline_, go_at_);
+    if (previous_) {
+        next = earliest(next, earliest(previous_->until, previous_->agent.next_timeout()));
+        next = earliest(next, previous_->puncher ? previous_->puncher->next_timeout() : std::nullopt);
+    }
+    if (glare_) {
+        next = earliest(next, glare_->until);
+    }
+    next = earliest(next, earliest(select_by_, survival_timeout()));
     if (puncher_) {
         next = earliest(next, puncher_->next_timeout());
     }
@@ -439,7 +534,12 @@ void Session::close(Goodbye goodbye, TimePoint now) {
         return;
     }
     if (transport_ && path_) {
+        if (restarting_ && state_ == State::calling) {
+            signaling_.emplace_back(signaling::End{.call = call_, .reason = signaling::EndReason::hangup});
+        }
         state_ = State::closing;
+        answer_deadline_.reset();
+        go_at_.reset();
         transport_->close(goodbye == Goodbye::done ? transport::CloseReason::done : kCancelled, {}, now);
         return;
     }
@@ -455,12 +555,16 @@ void Session::end(Error error) {
     state_ = State::over;
     answer_deadline_.reset();
     go_at_.reset();
+    select_by_.reset();
     if (agent_) {
         agent_->close();
     }
     if (puncher_) {
         puncher_->close();
         drain_puncher({});
+    }
+    if (previous_) {
+        drop(*std::exchange(previous_, std::nullopt));
     }
     events_.emplace_back(Ended{.error = std::move(error)});
 }

@@ -1,9 +1,14 @@
 // One conversation with one peer as a state machine: the handshake through signaling, ICE with the punching that the
 // server planned, and the transport on the paths that ICE found. Knows neither sockets nor streams' contents; the shell
 // feeds signaling messages, candidates, sockets, datagrams and time, and drains signaling, requests for sockets,
-// datagrams and events after each input.
+// datagrams and events after each input, and then starts a restart if one is due.
 //
-// Timers: no answer within 35 s of calling (the server gives up after 30 s); the rest belongs to ICE and the transport.
+// A restart (RFC 8445 §9) is another call through the server that names this session: it has a generation of ICE and of
+// punching of its own, the one before carries on until the new one has a path, and keys and streams stay.
+//
+// Timers: no answer within 35 s of calling (the server gives up after 30 s), of a restart 10 s; a generation that was
+// replaced lives for 3 s more; a restart that has a valid pair selects one within 5 s; when to restart and to give up
+// is Survival's; the rest belongs to ICE and the transport.
 #pragma once
 
 #include "common/signaling/messages.hpp"
@@ -11,9 +16,11 @@
 #include "peer/punch/puncher.hpp"
 #include "peer/session/handshake.hpp"
 #include "peer/session/no_path.hpp"
+#include "peer/session/survival.hpp"
 #include "peer/transport/connection.hpp"
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,6 +37,7 @@ struct SessionConfig {
     crypto::PeerId remote;
     std::uint8_t services = 0;
     Duration answer_patience = 35s;
+    Survival::Config survival{};
     Duration path_patience = 10s;  ///< from "go" until no path counts as none; longer if the server plans longer
     transport::Config transport;
     /// The server's STUN over UDP, IPv4; nullopt: ports cannot be sampled, so that some predictions are not possible.
@@ -79,12 +87,14 @@ struct Planned {
 /// First authenticated packets in both directions.
 struct Connected {};
 
-/// The path in use changed; `strategy` as in the command-line contract.
+/// The path in use changed, or it is silent and no other one is known, or it has come back; `strategy` as in the
+/// command-line contract.
 struct PathInUse {
     net::PathAddresses addresses;
     std::string strategy;
     Duration rtt{};
-    std::string reason;
+    std::string reason;  ///< of a stall, what is being tried: "trying …"
+    bool stalled = false;
 };
 
 /// The conversation is over; nothing follows.
@@ -110,6 +120,18 @@ class Session {
     void call(WallTime wall, TimePoint now);
     void answer(IncomingCall incoming, TimePoint now);
 
+    /// Whether this call asks to go on with this very session.
+    [[nodiscard]] bool resumed_by(const IncomingCall& incoming) const;
+    /// The same as `answer` for such a call; `locals` are the candidates known now.
+    void resume(IncomingCall incoming, std::vector<net::Candidate> locals, TimePoint now);
+    /// The session wants to be restarted, and there is a server to do it by: call restart().
+    [[nodiscard]] bool restart_due(TimePoint now) const;
+    void restart(std::vector<net::Candidate> locals, WallTime wall, TimePoint now);
+    /// Without a connection to the server nothing can be restarted.
+    void handle_server(bool online, TimePoint now);
+    /// This machine's addresses are others, or it has slept: both sides' paths may be gone.
+    void handle_network_changed(TimePoint now);
+
     /// What our network was measured to be, for the sentence that says why there is no path: newer than the plan's.
     void handle_own_class(net::NatClass ours);
     void add_local_candidate(const net::Candidate& candidate, TimePoint now);
@@ -128,6 +150,13 @@ class Session {
     /// STUN that came in on any socket of the session, those that it asked for included.
     void handle_stun(const net::PathAddresses& path, ByteView payload, TimePoint now);
     void handle_packet(const net::Received& datagram, TimePoint now);
+    /// Over TCP: there is no connection on this path, or it broke. The shell makes one for the first check that
+    /// poll_stun gives for a path.
+    void handle_path_failed(const net::PathAddresses& path, TimePoint now);
+    /// The other side was heard there with its ICE password.
+    [[nodiscard]] bool heard_on(const net::PathAddresses& path) const;
+    /// It is one that checks or data may go over.
+    [[nodiscard]] bool uses(const net::PathAddresses& path) const;
     void handle_timeout(TimePoint now);
     /// ICE checks and probes of punching; each names its local endpoint and may ask for a TTL.
     [[nodiscard]] std::optional<net::Transmit> poll_stun();
@@ -168,13 +197,40 @@ class Session {
     void handle_answered(const signaling::Answered& answered, TimePoint now);
     void handle_trickle(const signaling::Trickle& trickle, TimePoint now);
     void handle_end(const signaling::End& end, WallTime wall, TimePoint now);
+    void answer_offer(IncomingCall incoming, TimePoint now);
     void agree(crypto::NoiseHandshake& handshake, const ice::Credentials& remote, TimePoint now);
     void send_end_of_candidates();
     void add_remote(const std::vector<net::Candidate>& candidates, TimePoint now);
+    void make_agent(ice::Role role, TimePoint now);
     void drain_agent(TimePoint now);
+    void handle_agent_event(const ice::Event& event, TimePoint now);
     void drain_transport();
+    void note_path(const transport::PathChanged& changed);
     void use_pair(const ice::PairInfo& pair, const char* reason, TimePoint now);
     void end(Error error);
+
+    // restarting.cpp
+    /// One ICE agent and what punched for it.
+    struct Generation {
+        ice::Agent agent;
+        std::optional<punch::Puncher> puncher;
+        std::optional<TimePoint> until;  ///< set when it is not needed any more
+    };
+
+    [[nodiscard]] bool in_trouble_before_connected(TimePoint now) const;
+    void begin_generation(ice::Role role, std::vector<net::Candidate> locals, TimePoint now);
+    void drop(Generation generation);
+    void drop_current();
+    void accept(IncomingCall incoming, TimePoint now);
+    void restart_succeeded(TimePoint now);
+    void restart_failed(std::optional<signaling::EndReason> reason, TimePoint now);
+    void tend_previous(TimePoint now);
+    void note_sleep(TimePoint now);
+    void note_detour(TimePoint now);
+    [[nodiscard]] std::optional<TimePoint> survival_timeout() const;
+    void tend_survival(TimePoint now);
+    void report_path(std::string reason, bool stalled);
+    void forget_paths(TimePoint now);
 
     // punching.cpp
     void handle_go(const signaling::Go& go, TimePoint now);
@@ -185,6 +241,7 @@ class Session {
     [[nodiscard]] bool hosts_go_first() const;
     /// A path of a strategy that must not be used carries no check, neither way.
     [[nodiscard]] bool usable(const net::PathAddresses& path) const;
+    void admit_tcp(const net::PunchPlan& plan);
     /// Opens our own NATs for the other side's reflexive endpoints, from the one at this place on, without reaching the
     /// NATs there.
     void open_own_nats(std::size_t first);
@@ -215,9 +272,35 @@ class Session {
     NoPathFacts facts_;
     std::vector<net::Endpoint> remote_reflexives_;
     std::vector<net::Endpoint> remote_hosts_;
+    std::vector<net::Endpoint> remote_tcp_hosts_;
     std::deque<SocketRequest> socket_requests_;
     std::deque<net::Transmit> probes_;
     std::optional<std::pair<transport::PathId, net::PathAddresses>> path_;
+
+    struct KnownPath {
+        transport::PathId id;
+        std::string strategy;
+    };
+
+    std::map<net::PathAddresses, KnownPath> known_paths_;  ///< of the transport
+    std::optional<Generation> previous_;
+
+    /// A call of the other side's that came while ours was on its way to it.
+    struct Glare {
+        IncomingCall incoming;
+        TimePoint until;
+    };
+
+    std::optional<Glare> glare_;
+    TimePoint called_at_{};
+    /// A pair of the restart works: by then one of them is in use, or it was the last thing that worked there.
+    std::optional<TimePoint> select_by_;
+    bool restarting_ = false;
+    bool silent_ = false;  ///< the transport has said so since it was looked at last
+    bool left_path_ = false;
+    std::optional<TimePoint> stalled_since_;
+    bool stall_shown_ = false;
+    Survival survival_;
     std::int64_t clock_correction_ms_ = 0;
     bool corrected_clock_ = false;
     bool connected_ = false;

@@ -143,6 +143,18 @@ void SignalingClient::reconnect(TimePoint now) {
     events_.emplace_back(ConnectNow{});
 }
 
+void SignalingClient::doubt(TimePoint now) {
+    if (state_ != State::online) {
+        return;
+    }
+    send(signaling::Ping{.token = rng_.u64()}, now);
+    if (state_ == State::online && !doubted_) {
+        doubted_ = true;
+        timers_.set(Timer::ping, now + limits::kSignalingPing);
+        timers_.set(Timer::dead, now + kDoubt);
+    }
+}
+
 void SignalingClient::send(const signaling::ToServer& message, TimePoint now) {
     if (state_ != State::online || !link_) {
         return;
@@ -167,6 +179,7 @@ std::optional<SignalingClient::Event> SignalingClient::poll_event() {
 
 void SignalingClient::heard(TimePoint now) {
     if (state_ == State::online) {
+        doubted_ = false;
         timers_.set(Timer::ping, now + limits::kSignalingPing);
         timers_.set(Timer::dead, now + limits::kSignalingDead);
     }
@@ -175,6 +188,7 @@ void SignalingClient::heard(TimePoint now) {
 void SignalingClient::lose(Error error, TimePoint now) {
     const bool was_online = state_ == State::online;
     state_ = State::idle;
+    doubted_ = false;
     link_.reset();
     timers_.stop_all();
     timers_.set(Timer::retry, now + backoff(++failures_, rng_));

@@ -53,6 +53,13 @@ class SignalingClient {
     /// Gives up the connection or the wait for one and connects at once: the network is another, so neither the
     /// connection nor the reason for waiting holds any more.
     void reconnect(TimePoint now);
+    /// A peer is not heard any more, and the reason may be on our side: unless the server is heard within kDoubt the
+    /// connection to it is lost as well, instead of after kSignalingDead.
+    void doubt(TimePoint now);
+
+    /// Three seconds for a segment to be repeated twice.
+    static constexpr Duration kDoubt = 4s;
+
     /// Dropped while offline: calls that need it fail by their own timers.
     void send(const signaling::ToServer& message, TimePoint now);
 
@@ -76,6 +83,7 @@ class SignalingClient {
     Rng& rng_;
     State state_ = State::idle;
     bool key_checked_ = false;
+    bool doubted_ = false;
     std::optional<signaling::SecureLink> link_;
     net::TimerTable<Timer> timers_;
     unsigned failures_ = 0;

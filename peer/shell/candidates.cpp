@@ -9,6 +9,21 @@
 
 namespace pinhole::shell {
 
+namespace {
+
+/// RFC 6544 §4.2: 13 bits order candidates of one direction.
+constexpr std::uint16_t kBestTcpPlace = 8191;
+
+net::Candidate over_tcp(net::Candidate candidate, net::TcpType type, std::uint16_t place) {
+    candidate.transport = net::Transport::tcp;
+    candidate.tcp_type = type;
+    candidate.priority =
+        net::candidate_priority(candidate.type, net::tcp_preference(candidate.type, type, place), net::Transport::tcp);
+    return candidate;
+}
+
+}  // namespace
+
 std::vector<net::Candidate> host_candidates(const std::vector<net::Address>& addresses, net::Family family,
                                             std::uint16_t port) {
     std::vector<net::Candidate> candidates;
@@ -32,7 +47,40 @@ std::vector<net::Candidate> host_candidates(const std::vector<net::Address>& add
     return candidates;
 }
 
+std::vector<net::Candidate> tcp_host_candidates(const std::vector<net::Address>& addresses, net::Family family,
+                                                std::uint16_t port) {
+    std::vector<net::Candidate> candidates;
+    std::uint16_t place = 0;
+    for (const auto& address : addresses) {
+        if (address.family() != family) {
+            continue;
+        }
+        const auto other = static_cast<std::uint16_t>(kBestTcpPlace - 2 * place - (family == net::Family::v6 ? 0 : 1));
+        for (const auto type : {net::TcpType::active, net::TcpType::passive}) {
+            candidates.push_back(
+                over_tcp({.type = net::CandidateType::host,
+                          .endpoint = {.address = address, .port = port},
+                          .base = {.address = address, .port = port},
+                          .foundation = (family == net::Family::v6 ? "t6" : "t4") + std::to_string(2 * place) +
+                                        (type == net::TcpType::active ? "a" : "p")},
+                         type, other));
+        }
+        ++place;
+    }
+    return candidates;
+}
+
 std::optional<net::Candidate> reflexive_candidate(const ice::Reflexive& answer) {
+    if (answer.path.transport == net::Transport::tcp) {
+        const bool nat = answer.reflexive != answer.path.local;
+        const bool six = answer.path.local.address.family() == net::Family::v6;
+        return over_tcp({.type = nat ? net::CandidateType::server_reflexive : net::CandidateType::host,
+                         .endpoint = answer.reflexive,
+                         .base = answer.path.local,
+                         .foundation = six ? "o6" : "o4"},
+                        net::TcpType::simultaneous_open,
+                        static_cast<std::uint16_t>(six ? kBestTcpPlace : kBestTcpPlace - 1));
+    }
     if (answer.reflexive == answer.path.local) {
         return std::nullopt;
     }

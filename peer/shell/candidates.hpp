@@ -13,7 +13,12 @@ namespace pinhole::shell {
 [[nodiscard]] std::vector<net::Candidate> host_candidates(const std::vector<net::Address>& addresses,
                                                           net::Family family, std::uint16_t port);
 
-/// The server-reflexive candidate of an answer; nullopt when the address is the base itself: there is no NAT.
+/// Of TCP: on each address one that connects and one that is connected to, from the same port.
+[[nodiscard]] std::vector<net::Candidate> tcp_host_candidates(const std::vector<net::Address>& addresses,
+                                                              net::Family family, std::uint16_t port);
+
+/// The server-reflexive candidate of an answer. Over UDP nullopt when the address is the base itself: there is no NAT.
+/// Over TCP it is one of simultaneous open, and a host candidate then: there may be a firewall.
 [[nodiscard]] std::optional<net::Candidate> reflexive_candidate(const ice::Reflexive& answer);
 
 /// The addresses to offer when the server is at `server`: loopback only if the server is (then everything is on this

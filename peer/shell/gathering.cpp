@@ -11,16 +11,20 @@ namespace pinhole::shell {
 
 namespace {
 
-/// A reflexive address older than this is asked for again when a call begins: NATs forget UDP mappings after 30 s
-/// (connectivity in the wild), and half of that leaves room for the call itself.
-constexpr Duration kFresh = 15s;
-/// Host candidates at most, so that a call has room for what is found later: a reflexive one of each family, and some.
-constexpr std::size_t kMaxHosts = limits::kMaxCandidates - 4;
+/// A reflexive address older than this is asked for again when a call begins. NATs forget UDP mappings after 30 s
+/// (connectivity in the wild), and some forget one of TCP with the connection that made it, which the server closes
+/// after 10 s of silence: a little less leaves room for the call itself.
+constexpr Duration kFresh = 8s;
+/// Addresses that TCP is offered on: it is for those networks where nothing else gets through.
+constexpr std::size_t kMaxTcpAddresses = 4;
+/// Host candidates at most, so that a call has room for what is found later: a reflexive one of each family over UDP
+/// and TCP each, those of relays, and some.
+constexpr std::size_t kMaxHosts = limits::kMaxCandidates - kMaxTcpAddresses - 10;
 
 }  // namespace
 
-Gathering::Gathering(Rng& rng, const SocketSet& sockets, std::optional<net::Address> bind)
-    : rng_(rng), sockets_(sockets), bind_(std::move(bind)), gatherer_(rng) {}
+Gathering::Gathering(Rng& rng, const SocketSet& sockets, const TcpPaths& tcp, std::optional<net::Address> bind)
+    : rng_(rng), sockets_(sockets), tcp_(tcp), bind_(std::move(bind)), gatherer_(rng) {}
 
 void Gathering::handle_servers(const std::vector<net::Endpoint>& servers, TimePoint now) {
     servers_ = servers;
@@ -41,6 +45,7 @@ void Gathering::handle_network_changed(TimePoint now) {
 
 void Gathering::read_hosts() {
     hosts_.clear();
+    tcp_hosts_.clear();
     if (servers_.empty()) {
         return;
     }
@@ -53,6 +58,17 @@ void Gathering::read_hosts() {
         }
     }
     hosts_.resize(std::min(hosts_.size(), kMaxHosts));
+    read_tcp_hosts(addresses);
+}
+
+void Gathering::read_tcp_hosts(std::vector<net::Address> addresses) {
+    addresses.resize(std::min(addresses.size(), kMaxTcpAddresses));
+    for (const auto family : {net::Family::v4, net::Family::v6}) {
+        if (const auto port = tcp_.port(family)) {
+            const auto candidates = tcp_host_candidates(addresses, family, *port);
+            tcp_hosts_.insert(tcp_hosts_.end(), candidates.begin(), candidates.end());
+        }
+    }
 }
 
 void Gathering::refresh(TimePoint now) {
@@ -67,13 +83,18 @@ void Gathering::ask(TimePoint now) {
     gatherer_ = ice::Gatherer{rng_};
     for (const auto& server : servers_) {
         const auto family = server.address.family();
-        const auto port = sockets_.port(family);
-        if (!port || !asked.insert(family).second) {
+        if (!asked.insert(family).second) {
             continue;
         }
-        if (const auto source = source_address_for(server)) {
-            gatherer_.add({.local = {.address = *source, .port = *port}, .remote = server}, now);
-        }
+        const auto source = source_address_for(server);
+        const auto ask_from = [&](std::optional<std::uint16_t> port, net::Transport transport) {
+            if (source && port) {
+                gatherer_.add({.local = {.address = *source, .port = *port}, .remote = server, .transport = transport},
+                              now);
+            }
+        };
+        ask_from(sockets_.port(family), net::Transport::udp);
+        ask_from(tcp_.port(family), net::Transport::tcp);
     }
     under_way_ = true;
     gatherer_.finish_adding(now);
@@ -104,12 +125,14 @@ void Gathering::read_answers(TimePoint now) {
 }
 
 void Gathering::learn(const ice::Reflexive& answer) {
-    if (!reflexive_ || answer.reflexive.address.is_v4()) {
+    const bool udp = answer.path.transport == net::Transport::udp;
+    if (udp && (!reflexive_ || answer.reflexive.address.is_v4())) {
         reflexive_ = answer.reflexive;
     }
-    reflexives_.erase(answer.path.local);
+    const std::pair base{answer.path.transport, answer.path.local};
+    reflexives_.erase(base);
     if (auto candidate = reflexive_candidate(answer)) {
-        reflexives_.emplace(answer.path.local, *candidate);
+        reflexives_.emplace(base, *candidate);
         events_.emplace_back(Found{*std::move(candidate)});
     }
 }
@@ -138,6 +161,7 @@ std::vector<net::Candidate> Gathering::candidates() const {
         candidates.push_back(candidate);
     }
     candidates.insert(candidates.end(), hosts_.begin(), hosts_.end());
+    candidates.insert(candidates.end(), tcp_hosts_.begin(), tcp_hosts_.end());
     return candidates;
 }
 

@@ -5,10 +5,12 @@
 #include "common/net/candidate.hpp"
 #include "peer/ice/gatherer.hpp"
 #include "peer/shell/socket_set.hpp"
+#include "peer/shell/tcp_paths.hpp"
 
 #include <deque>
 #include <map>
 #include <optional>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -26,7 +28,7 @@ class Gathering {
 
     using Event = std::variant<Found, Settled>;
 
-    Gathering(Rng& rng, const SocketSet& sockets, std::optional<net::Address> bind);
+    Gathering(Rng& rng, const SocketSet& sockets, const TcpPaths& tcp, std::optional<net::Address> bind);
 
     /// Reads the machine's addresses anew and asks these servers, the first of each family.
     void handle_servers(const std::vector<net::Endpoint>& servers, TimePoint now);
@@ -47,22 +49,25 @@ class Gathering {
 
     [[nodiscard]] std::vector<net::Candidate> candidates() const;
 
-    /// Where STUN saw our socket, IPv4 rather than IPv6.
+    /// Where STUN saw our UDP socket, IPv4 rather than IPv6.
     [[nodiscard]] const std::optional<net::Endpoint>& reflexive() const { return reflexive_; }
 
   private:
     void read_hosts();
+    void read_tcp_hosts(std::vector<net::Address> addresses);
     void ask(TimePoint now);
     void read_answers(TimePoint now);
     void learn(const ice::Reflexive& answer);
 
     Rng& rng_;
     const SocketSet& sockets_;
+    const TcpPaths& tcp_;
     std::optional<net::Address> bind_;
     ice::Gatherer gatherer_;
     std::vector<net::Endpoint> servers_;
     std::vector<net::Candidate> hosts_;
-    std::map<net::Endpoint, net::Candidate> reflexives_;  ///< by base
+    std::vector<net::Candidate> tcp_hosts_;
+    std::map<std::pair<net::Transport, net::Endpoint>, net::Candidate> reflexives_;  ///< by base
     std::optional<net::Endpoint> reflexive_;
     std::optional<TimePoint> settled_at_;
     bool under_way_ = false;

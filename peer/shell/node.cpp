@@ -18,6 +18,8 @@ namespace {
 /// Sockets of one session: what a plan may ask for, and two that sample.
 constexpr std::size_t kMaxSocketsOfSession = net::kMaxPunchSockets + 2;
 constexpr std::size_t kConnectionIdOffset = 1;
+/// More than two readings of two clocks differ by.
+constexpr Duration kSlept = 5s;
 
 SocketPlace place_of(const net::Endpoint& local) {
     return {local.address.family(), local.port};
@@ -43,6 +45,7 @@ Status Node::Impl::start() {
         };
     };
     sockets_->start({.datagram = guarded(&Impl::handle_datagram), .batch_over = guarded(&Impl::pump)});
+    start_tcp();
     server_ = std::make_shared<ServerConnection>(
         io_, config_.server,
         session::SignalingClient::Config{.identity = config_.identity,
@@ -58,6 +61,38 @@ Status Node::Impl::start() {
                     .event = guarded(&Impl::handle_server_event),
                     .timers_changed = guarded(&Impl::rearm)});
     return {};
+}
+
+// Without a port for TCP there are no paths over it, and all else goes on.
+void Node::Impl::start_tcp() {
+    if (const auto status = tcp_->open(config_.bind); !status) {
+        log::info("no connections over TCP: {}", status.error().message());
+        return;
+    }
+    const std::weak_ptr<Impl> weak = weak_from_this();
+    tcp_->start({.datagram =
+                     [weak](const net::Received& datagram) {
+                         if (const auto self = weak.lock()) {
+                             self->handle_datagram(datagram);
+                         }
+                     },
+                 .batch_over =
+                     [weak] {
+                         if (const auto self = weak.lock()) {
+                             self->pump();
+                         }
+                     },
+                 .failed =
+                     [weak](const net::PathAddresses& path) {
+                         if (const auto self = weak.lock()) {
+                             self->handle_path_failed(path);
+                         }
+                     },
+                 .expecting =
+                     [weak] {
+                         const auto self = weak.lock();
+                         return self && !self->sessions_.empty();
+                     }});
 }
 
 void Node::Impl::start_reporter() {
@@ -81,7 +116,30 @@ void Node::Impl::handle_network_changed() {
     drain_gathering();
     reporter_->handle_network_changed();
     server_->handle_network_changed(io::local_addresses(/*include_loopback=*/true), now);
+    for (const auto& [id, session] : sessions_) {
+        session->handle_network_changed(now);
+        dirty_.insert(id);
+    }
     handler_.on_network_changed();
+    pump();
+}
+
+// NATs have forgotten us, the server has given us up, and the other sides may be about to.
+void Node::Impl::notice_sleep() {
+    const auto before = std::exchange(suspended_, io::time_suspended());
+    if (suspended_ - before < kSlept) {
+        return;
+    }
+    log::info("awake again after {:.0f} s", seconds(suspended_ - before));
+    server_->handle_network_changed({}, io::now());
+    handle_network_changed();
+}
+
+void Node::Impl::tell_sessions_of_server(bool online) {
+    for (const auto& [id, session] : sessions_) {
+        session->handle_server(online, io::now());
+        dirty_.insert(id);
+    }
 }
 
 void Node::Impl::handle_resolved(const std::vector<net::Endpoint>& endpoints) {
@@ -95,7 +153,11 @@ void Node::Impl::handle_resolved(const std::vector<net::Endpoint>& endpoints) {
 
 void Node::Impl::drain_gathering() {
     while (const auto transmit = gathering_.poll_transmit()) {
-        send(transmit->path, transmit->payload, transmit->payload.size(), net::Ecn::not_ect, nullptr);
+        if (transmit->path.transport == net::Transport::tcp) {
+            tcp_->ask(transmit->path, transmit->payload);
+        } else {
+            send(transmit->path, transmit->payload, transmit->payload.size(), net::Ecn::not_ect, nullptr);
+        }
     }
     while (const auto event = gathering_.poll_event()) {
         const auto* found = std::get_if<Gathering::Found>(&*event);
@@ -124,19 +186,7 @@ void Node::Impl::handle_datagram(const net::Received& datagram) {
     const auto now = io::now();
     const auto first = datagram.payload.front();
     if (first <= 3) {  // RFC 7983 §7: STUN
-        if (const auto owner = socket_owners_.find(place_of(datagram.path.local)); owner != socket_owners_.end()) {
-            sessions_.at(owner->second)->handle_stun(datagram.path, datagram.payload, now);
-            dirty_.insert(owner->second);
-            return;
-        }
-        if (gathering_.handle_datagram(datagram.path, datagram.payload, now)) {
-            drain_gathering();
-            return;
-        }
-        for (const auto& [id, session] : sessions_) {
-            session->handle_stun(datagram.path, datagram.payload, now);
-            dirty_.insert(id);
-        }
+        handle_stun(datagram, now);
     } else if ((first & 0xf0U) == 0xd0U && datagram.payload.size() > kConnectionIdOffset + 8) {
         const auto found = by_connection_.find(connection_id_of(datagram.payload));
         if (found != by_connection_.end()) {
@@ -146,12 +196,44 @@ void Node::Impl::handle_datagram(const net::Received& datagram) {
     }
 }
 
+void Node::Impl::handle_stun(const net::Received& datagram, TimePoint now) {
+    const auto& [path, payload, ecn] = datagram;
+    const bool tcp = path.transport == net::Transport::tcp;
+    const auto owner = tcp ? socket_owners_.end() : socket_owners_.find(place_of(path.local));
+    if (owner != socket_owners_.end()) {
+        sessions_.at(owner->second)->handle_stun(path, payload, now);
+        dirty_.insert(owner->second);
+        return;
+    }
+    if (gathering_.handle_datagram(path, payload, now)) {
+        drain_gathering();
+        return;
+    }
+    for (const auto& [id, session] : sessions_) {
+        session->handle_stun(path, payload, now);
+        dirty_.insert(id);
+        if (tcp && session->heard_on(path)) {
+            tcp_->confirm(path);
+        }
+    }
+}
+
+void Node::Impl::handle_path_failed(const net::PathAddresses& path) {
+    for (const auto& [id, session] : sessions_) {
+        session->handle_path_failed(path, io::now());
+        dirty_.insert(id);
+    }
+    pump();
+}
+
 void Node::Impl::handle_server_event(const session::SignalingClient::Event& event) {
     if (const auto* online = std::get_if<session::SignalingClient::Online>(&event)) {
         reporter_->handle_online(*online);
+        tell_sessions_of_server(/*online=*/true);
         handler_.on_online(*online, gathering_.reflexive());
     } else if (const auto* lost = std::get_if<session::SignalingClient::Lost>(&event)) {
         reporter_->handle_offline();
+        tell_sessions_of_server(/*online=*/false);
         held_.clear();
         handler_.on_server_lost(lost->error, lost->was_online);
     } else if (const auto* message = std::get_if<signaling::ToPeer>(&event)) {
@@ -208,6 +290,10 @@ void Node::Impl::drain(SessionId id) {
             handler_.on_session(id, *event);
             more = true;
         }
+        if (session->restart_due(io::now())) {
+            restart(*session);
+            more = true;
+        }
     }
     if (session->over()) {
         serve_socket_requests(id, *session);
@@ -256,7 +342,7 @@ void Node::Impl::close_sockets(SessionId id) {
 }
 
 void Node::Impl::send_stun(const net::Transmit& transmit, session::Session& session) {
-    if (transmit.ttl != 0) {
+    if (transmit.ttl != 0 && transmit.path.transport == net::Transport::udp) {
         sockets_->send_with_ttl(transmit.path, transmit.payload, transmit.ttl);
     } else {
         send(transmit.path, transmit.payload, transmit.payload.size(), net::Ecn::not_ect, &session);
@@ -272,6 +358,10 @@ void Node::Impl::send_packets(session::Session& session) {
 void Node::Impl::send(const net::PathAddresses& path, ByteView payload, std::size_t segment, net::Ecn ecn,
                       session::Session* session) {
     // What the kernel does not take is lost, as on the network: the protocols above repeat it.
+    if (path.transport == net::Transport::tcp) {
+        tcp_->send(path, payload, segment);
+        return;
+    }
     if (sockets_->send(path, payload, segment, ecn) == io::SendResult::too_big && session != nullptr &&
         session->transport() != nullptr) {
         session->transport()->handle_mtu_exceeded(segment, io::now());
@@ -306,6 +396,7 @@ void Node::Impl::rearm() {
 void Node::Impl::handle_timer() {
     armed_.reset();
     const auto now = io::now();
+    notice_sleep();
     server_->handle_timeout(now);
     gathering_.handle_timeout(now);
     drain_gathering();
@@ -333,6 +424,7 @@ void Node::Impl::stop() {
         server_->stop();
     }
     sockets_->close();
+    tcp_->close();
 }
 
 Node::Node(asio::io_context& io, NodeConfig config, NodeHandler& handler)

@@ -1,6 +1,6 @@
-// The peer's network thread: one UDP socket a family, the signaling connection, the sessions, and the report of where
-// this peer stands, renewed when the network is another; driven by one io_context. Decides nothing that a core can
-// decide. Everything here, the handler included, runs on that one thread.
+// The peer's network thread: one UDP socket and one TCP port a family, the signaling connection, the sessions, and the
+// report of where this peer stands, renewed when the network is another; driven by one io_context. Decides nothing that
+// a core can decide. Everything here, the handler included, runs on that one thread.
 #pragma once
 
 #include "common/base/ids.hpp"

@@ -82,6 +82,9 @@ void Node::Impl::renew_sockets() {
         log::info("no other UDP port: {}", status.error().message());
         return;
     }
+    if (const auto status = tcp_->renew(); !status) {
+        log::info("no other TCP port: {}", status.error().message());
+    }
     if (sessions_.empty()) {
         sockets_->close_retired();
     }
@@ -137,14 +140,18 @@ void Node::Impl::end_awaited(SessionId id, Error error) {
 
 void Node::Impl::take(const signaling::Incoming& incoming) {
     using enum signaling::EndReason;
-    if (sessions_.size() + awaited_.size() >= kMaxSessions) {
-        server_->send(signaling::End{.call = incoming.call, .reason = limit});
-        return;
-    }
     auto read = session::read_call(incoming, *config_.identity, rng_);
     if (!read) {
         log::info("dropped an incoming call: {}", read.error().error.message());
         server_->send(read.error().end);
+        return;
+    }
+    if (read->offer.resume != 0) {
+        resume(incoming, *std::move(read));
+        return;
+    }
+    if (sessions_.size() + awaited_.size() >= kMaxSessions) {
+        server_->send(signaling::End{.call = incoming.call, .reason = limit});
         return;
     }
     const auto from = read->offer.from;
@@ -180,6 +187,41 @@ void Node::Impl::take(const signaling::Incoming& incoming) {
     pump();
 }
 
+void Node::Impl::resume(const signaling::Incoming& incoming, session::IncomingCall read) {
+    const auto now = io::now();
+    const auto found =
+        std::ranges::find_if(sessions_, [&](const auto& entry) { return entry.second->resumed_by(read); });
+    if (found == sessions_.end()) {
+        server_->send(signaling::End{.call = incoming.call, .reason = signaling::EndReason::unwanted});
+        return;
+    }
+    if (const auto fresh = session::check_age(incoming, read, replay_guard_, wall_now()); !fresh) {
+        server_->send(fresh.error().end);
+        return;
+    }
+    const auto id = found->first;
+    gathering_.refresh(now);
+    drain_gathering();
+    auto& session = *sessions_.at(id);
+    session.resume(std::move(read), gathering_.candidates(), now);
+    if (!gathering_.under_way()) {
+        session.end_of_local_candidates();
+    }
+    kick(id);
+}
+
+void Node::Impl::restart(session::Session& session) {
+    const auto now = io::now();
+    log::debug("calling again to restart ICE");
+    server_->doubt(now);
+    gathering_.refresh(now);
+    session.restart(gathering_.candidates(), wall_now(), now);
+    if (!gathering_.under_way()) {
+        session.end_of_local_candidates();
+    }
+    drain_gathering();
+}
+
 session::SessionConfig Node::Impl::session_config(const crypto::PeerId& remote, std::uint8_t services) {
     session::SessionConfig config;
     config.identity = config_.identity;
@@ -198,6 +240,7 @@ session::SessionConfig Node::Impl::session_config(const crypto::PeerId& remote, 
 void Node::Impl::add(SessionId id, std::unique_ptr<session::Session> session) {
     by_connection_.emplace(session->connection_id(), id);
     auto& added = *sessions_.emplace(id, std::move(session)).first->second;
+    added.handle_server(online(), io::now());
     gathering_.refresh(io::now());
     drain_gathering();
     if (!gathering_.under_way()) {
@@ -217,6 +260,9 @@ void Node::Impl::remove(SessionId id) {
     if (sessions_.empty()) {
         sockets_->close_retired();
     }
+    tcp_->close_unused([this](const net::PathAddresses& path) {
+        return std::ranges::any_of(sessions_, [&](const auto& entry) { return entry.second->uses(path); });
+    });
 }
 
 void Node::Impl::close(SessionId id, session::Goodbye goodbye) {

@@ -2,6 +2,7 @@
 // makes calls and takes them.
 #pragma once
 
+#include "common/io/clock.hpp"
 #include "common/io/network_watch.hpp"
 #include "peer/shell/awaited_calls.hpp"
 #include "peer/shell/gathering.hpp"
@@ -10,6 +11,7 @@
 #include "peer/shell/node.hpp"
 #include "peer/shell/server_connection.hpp"
 #include "peer/shell/socket_set.hpp"
+#include "peer/shell/tcp_paths.hpp"
 
 #include <map>
 #include <set>
@@ -33,7 +35,8 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
           handler_(handler),
           timer_(io),
           sockets_(std::make_shared<SocketSet>(io.get_executor())),
-          gathering_(rng_, *sockets_, config_.bind),
+          tcp_(std::make_shared<TcpPaths>(io.get_executor())),
+          gathering_(rng_, *sockets_, *tcp_, config_.bind),
           send_buffer_(kSendBuffer) {}
 
     Status start();
@@ -50,7 +53,10 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     [[nodiscard]] bool online() const { return server_ && server_->online(); }
 
   private:
+    void start_tcp();
     void handle_datagram(const net::Received& datagram);
+    void handle_stun(const net::Received& datagram, TimePoint now);
+    void handle_path_failed(const net::PathAddresses& path);
     void start_reporter();
     void handle_resolved(const std::vector<net::Endpoint>& endpoints);
     void handle_reported(const net::NetReport& report);
@@ -59,9 +65,13 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     void place(SessionId id);
     void answer_held(bool all);
     void take(const signaling::Incoming& incoming);
+    void resume(const signaling::Incoming& incoming, session::IncomingCall read);
+    void restart(session::Session& session);
+    void tell_sessions_of_server(bool online);
     void await_again(SessionId id);
     void end_awaited(SessionId id, Error error);
     void handle_network_changed();
+    void notice_sleep();
     void handle_server_event(const session::SignalingClient::Event& event);
     void handle_message(const signaling::ToPeer& message);
     void drain_gathering();
@@ -90,6 +100,7 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     std::shared_ptr<NetReporter> reporter_;
     std::optional<io::NetworkWatch> watch_;
     std::shared_ptr<SocketSet> sockets_;
+    std::shared_ptr<TcpPaths> tcp_;
     Gathering gathering_;
     session::ReplayGuard replay_guard_;
     punch::ProbeBudget probe_budget_;
@@ -103,6 +114,7 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     std::set<SessionId> answering_;  ///< sessions whose calls we answered and that are not connected yet
     std::set<SessionId> unplaced_;   ///< calls that wait for the addresses of new sockets
     std::set<SessionId> blind_;      ///< calls that went out before the server knew of our NAT
+    Duration suspended_ = io::time_suspended();
     std::uint64_t last_session_ = 0;
     bool pumping_ = false;
     bool stopped_ = false;

@@ -59,6 +59,11 @@ void ServerConnection::handle_network_changed(const std::vector<net::Address>& l
     drain();
 }
 
+void ServerConnection::doubt(TimePoint now) {
+    client_.doubt(now);
+    drain();
+}
+
 void ServerConnection::stop() {
     stopped_ = true;
     drop_socket();

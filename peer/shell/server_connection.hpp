@@ -30,6 +30,8 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
     void start(Callbacks callbacks);
     void send(const signaling::ToServer& message);
     void handle_timeout(TimePoint now);
+    /// See SignalingClient::doubt.
+    void doubt(TimePoint now);
     /// After a change of the network: connects anew unless the connection still has its local address.
     void handle_network_changed(const std::vector<net::Address>& local_addresses, TimePoint now);
 

@@ -24,12 +24,24 @@ void Connection::remove_path(PathId path, TimePoint now) {
     impl_->remove_path(path, now);
 }
 
+void Connection::handle_path_failed(const net::PathAddresses& addresses, TimePoint now) {
+    impl_->handle_path_failed(addresses, now);
+}
+
 std::optional<PathId> Connection::active_path() const {
     return impl_->active_path();
 }
 
 void Connection::ping(TimePoint now) {
     impl_->ping(now);
+}
+
+void Connection::probe(TimePoint now) {
+    impl_->probe(now);
+}
+
+std::optional<TimePoint> Connection::last_heard() const {
+    return impl_->last_heard();
 }
 
 PathStats Connection::path_stats() const {

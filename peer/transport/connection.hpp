@@ -55,7 +55,8 @@ struct Config {
     std::size_t max_mtu = 1472;
     /// Ping when nothing was sent for so long; holds NAT mappings (RFC 4787 REQ-5: at least 2 min, in the wild 30 s).
     Duration keepalive = 15s;
-    /// Silence after which the peer counts as gone. Probes go out long before.
+    /// Silence after which the peer counts as gone. Probes go out long before. 0: never, whoever owns the connection
+    /// decides; Silent tells it when to begin.
     Duration idle_timeout = 30s;
     /// Packets sealed under one key before the key phase flips.
     std::uint64_t key_update_packets = 1U << 22;
@@ -100,11 +101,18 @@ struct Stopped {  ///< the peer does not want to read any more
 /// First authenticated packet from the peer, and it has acknowledged one of ours.
 struct Confirmed {};
 
+/// The reason of PathChanged when the path before it was silent for three probe timeouts.
+inline constexpr const char* kPathSilent = "path silent";
+
 struct PathChanged {
     PathId path;
     net::PathAddresses addresses;
     std::string reason;
 };
+
+/// Three probe timeouts in a row have passed without an answer, and on every other path as well; once until something
+/// is heard again. Probes go on.
+struct Silent {};
 
 /// The answer to ping().
 struct Pong {
@@ -117,7 +125,8 @@ struct Closed {
     std::string detail;
 };
 
-using Event = std::variant<Opened, Readable, Writable, Finished, Reset, Stopped, Confirmed, PathChanged, Pong, Closed>;
+using Event =
+    std::variant<Opened, Readable, Writable, Finished, Reset, Stopped, Confirmed, PathChanged, Silent, Pong, Closed>;
 
 /// What poll_transmit put into the caller's buffer: `size` bytes that are datagrams of `segment_size` each, the last
 /// one maybe shorter: one UDP GSO send (segment_size == size when it is a single datagram).
@@ -160,8 +169,14 @@ class Connection {
     /// Moves sending to a path that ICE judged good.
     void use_path(PathId path, std::string reason, TimePoint now);
     void remove_path(PathId path, TimePoint now);
+    /// Nothing leaves on this path any more: goes on with another one if there is one.
+    void handle_path_failed(const net::PathAddresses& addresses, TimePoint now);
     [[nodiscard]] std::optional<PathId> active_path() const;
     [[nodiscard]] PathStats path_stats() const;
+    /// Something may have changed on the way: asks at once instead of at the next probe timeout.
+    void probe(TimePoint now);
+    /// When an authentic packet came in last, or when the first path was added; nullopt before that.
+    [[nodiscard]] std::optional<TimePoint> last_heard() const;
     /// Asks for a round trip on the path in use: Pong follows when something sent from now on is acknowledged.
     void ping(TimePoint now);
 

@@ -29,11 +29,15 @@ class Connection::Impl {
     PathId add_path(const net::PathAddresses& addresses, TimePoint now);
     void use_path(PathId path, std::string reason, TimePoint now);
     void remove_path(PathId path, TimePoint now);
+    void handle_path_failed(const net::PathAddresses& addresses, TimePoint now);
 
     [[nodiscard]] std::optional<PathId> active_path() const { return active_; }
 
     [[nodiscard]] PathStats path_stats() const;
     void ping(TimePoint now);
+    void probe(TimePoint now);
+
+    [[nodiscard]] std::optional<TimePoint> last_heard() const { return last_heard_; }
 
     void handle_datagram(const net::Received& datagram, TimePoint now);
     void handle_timeout(TimePoint now);
@@ -152,6 +156,7 @@ class Connection::Impl {
     void make_room_for_path(TimePoint now);
     void switch_to(Path& path, std::string reason, TimePoint now);
     void leave_silent_path(TimePoint now);
+    void follow_peer(Path& path, const Arrival& arrival);
     void note_source(const Arrival& arrival, std::size_t size);
     void handle_path_response(const PathToken& token, TimePoint now);
     void adopt(const PathCandidate& candidate, TimePoint now);
@@ -183,6 +188,9 @@ class Connection::Impl {
     std::vector<std::unique_ptr<Path>> paths_;
     std::optional<PathId> active_;
     std::uint32_t next_path_ = 1;
+    /// Paths that were found silent one after another since something was heard.
+    std::size_t silent_paths_ = 0;
+    bool silence_told_ = false;
     std::vector<PathCandidate> candidates_;
 
     struct PathAnswer {

@@ -13,6 +13,8 @@ constexpr int kMaxCloseAnswers = 8;
 // Silence after data until a side that only receives asks whether it is still heard, at least: a pause of the other
 // application costs one small packet.
 constexpr Duration kQuietAfterData = 1s;
+// Silence of the peer until it is asked, where no idle timeout says so.
+constexpr Duration kSilence = 15s;
 
 }  // namespace
 
@@ -62,7 +64,8 @@ void Connection::Impl::rearm(TimePoint now) {
     arm(Timer::loss, loss_deadline());
     arm(Timer::acknowledgement, path != nullptr ? acks_.deadline() : std::nullopt);
     arm(Timer::keepalive, keepalive_deadline());
-    arm(Timer::idle, last_heard_ ? std::optional{*last_heard_ + config_.idle_timeout} : std::nullopt);
+    const bool ends_when_idle = last_heard_ && config_.idle_timeout > 0s;
+    arm(Timer::idle, ends_when_idle ? std::optional{*last_heard_ + config_.idle_timeout} : std::nullopt);
     arm(Timer::repeat, repeater_.deadline());
     std::optional<TimePoint> candidates;
     for (const auto& candidate : candidates_) {
@@ -79,7 +82,8 @@ std::optional<TimePoint> Connection::Impl::keepalive_deadline() const {
     if (path == nullptr || path->in_flight > 0 || ping_pending_ || !last_sent_ || !last_heard_) {
         return std::nullopt;
     }
-    auto next = std::max(*last_heard_, *last_sent_) + config_.idle_timeout / 2;
+    const auto silence = config_.idle_timeout > 0s ? config_.idle_timeout / 2 : kSilence;
+    auto next = std::max(*last_heard_, *last_sent_) + silence;
     if (config_.keepalive > 0s) {
         next = std::min(next, *last_sent_ + config_.keepalive);
     }

@@ -12,7 +12,7 @@ constexpr int kMaxChallenges = 3;
 constexpr std::uint32_t kSilentAfter = 3;
 
 bool only_ports_differ(const net::PathAddresses& a, const net::PathAddresses& b) {
-    return a.local == b.local && a.remote.address == b.remote.address;
+    return a.local == b.local && a.remote.address == b.remote.address && a.transport == b.transport;
 }
 
 }  // namespace
@@ -55,6 +55,7 @@ PathId Connection::Impl::add_path(const net::PathAddresses& addresses, TimePoint
     auto& path = create_path(addresses, now);
     if (!active_) {
         active_ = path.id;
+        path.used_since = now;
         last_heard_ = last_heard_.value_or(now);
         // The peer's answer confirms the connection and gives the first round-trip time.
         ping_pending_ = true;
@@ -87,6 +88,13 @@ void Connection::Impl::remove_path(PathId id, TimePoint now) {
     rearm(now);
 }
 
+void Connection::Impl::handle_path_failed(const net::PathAddresses& addresses, TimePoint now) {
+    const auto* path = find_path(addresses);
+    if (path != nullptr && paths_.size() > 1) {
+        remove_path(path->id, now);
+    }
+}
+
 PathStats Connection::Impl::path_stats() const {
     const auto* path = active();
     if (path == nullptr) {
@@ -108,6 +116,7 @@ void Connection::Impl::ping(TimePoint now) {
 void Connection::Impl::switch_to(Path& path, std::string reason, TimePoint now) {
     active_ = path.id;
     path.probe_timeouts = 0;
+    path.used_since = now;
     ecn_.restart();
     // Tells the peer, and measures.
     ping_pending_ = state_ == State::open;
@@ -117,17 +126,58 @@ void Connection::Impl::switch_to(Path& path, std::string reason, TimePoint now) 
 
 void Connection::Impl::leave_silent_path(TimePoint now) {
     const auto* silent = active();
-    if (silent == nullptr || silent->probe_timeouts < kSilentAfter || paths_.size() < 2) {
+    if (silent == nullptr || silent->probe_timeouts < kSilentAfter) {
         return;
     }
-    const auto at = std::ranges::find_if(paths_, [&](const auto& path) { return path.get() == silent; });
-    const auto next = at + 1 == paths_.end() ? paths_.begin() : at + 1;
-    switch_to(**next, "path silent", now);
+    // Whichever was heard last is the likeliest to be alive: ICE keeps its spare path warm. When all were tried, they
+    // take turns.
+    Path* next = nullptr;
+    for (const auto& path : paths_) {
+        const bool better = next == nullptr || path->left_at < next->left_at ||
+                            (path->left_at == next->left_at && path->last_heard > next->last_heard);
+        if (path.get() != silent && better) {
+            next = path.get();
+        }
+    }
+    if (++silent_paths_ >= paths_.size() && !silence_told_) {
+        silence_told_ = true;
+        events_.push_back(Silent{});
+    }
+    if (next != nullptr) {
+        active()->left_at = now;
+        switch_to(*next, kPathSilent, now);
+    }
+}
+
+void Connection::Impl::probe(TimePoint now) {
+    if (auto* path = active(); path != nullptr && state_ == State::open) {
+        path->probe_timeouts = 0;
+        probes_pending_ = std::max(probes_pending_, 1);
+        rearm(now);
+    }
+}
+
+// The peer may have found a path silent that we only receive on: acknowledgements tell nobody that they are lost. So
+// newest packets on another path than ours are a reason to go there as soon as ours is quiet. The two sides wait for
+// different times, or both might leave for the other's path at once.
+void Connection::Impl::follow_peer(Path& path, const Arrival& arrival) {
+    const auto* used = active();
+    const bool newest = !arrival.probing && arrival.number >= acks_.next_expected();
+    if (used == nullptr || used == &path || !newest) {
+        return;
+    }
+    const auto patience = (config_.role == Role::responder ? 1 : kSilentAfter) * probe_timeout();
+    if (std::max(used->last_heard, used->used_since) + patience <= arrival.now) {
+        switch_to(path, "peer uses another path", arrival.now);
+    }
 }
 
 void Connection::Impl::note_source(const Arrival& arrival, std::size_t size) {
     if (auto* path = find_path(arrival.addresses)) {
+        follow_peer(*path, arrival);
         path->highest_received = std::max(path->highest_received, arrival.number);
+        path->last_heard = arrival.now;
+        path->left_at = {};
         return;
     }
     const auto known = std::ranges::find_if(
@@ -175,6 +225,7 @@ void Connection::Impl::adopt(const PathCandidate& candidate, TimePoint now) {
         path = &create_path(candidate.addresses, now);
     }
     path->highest_received = candidate.highest_received;
+    path->last_heard = now;
     switch_to(*path, "peer address changed", now);
 }
 

@@ -33,6 +33,8 @@ void Connection::Impl::handle_datagram(const net::Received& datagram, TimePoint 
     ++stats_.packets_received;
     stats_.bytes_received += size;
     last_heard_ = now;
+    silent_paths_ = 0;
+    silence_told_ = false;
     Arrival arrival{.number = number, .addresses = datagram.path, .now = now};
     const auto outcome = process_frames(*payload, arrival);
     if (!outcome) {

@@ -51,7 +51,7 @@ std::optional<TransmitBatch> Connection::Impl::transmit_batch(Path& path, ByteSp
     }
     const auto quantum = std::min(out.size(), Pacer::quantum(path.rate(), mtu));
     const bool paced = !path.pacer.may_send();
-    const auto mark = ecn_.mark();
+    const auto mark = path.over_tcp() ? net::Ecn::not_ect : ecn_.mark();
     TransmitBatch batch{.path = path.addresses, .ecn = mark};
     std::size_t packets = 0;
     while (batch.size + mtu <= quantum && packets < kMaxBatchPackets) {
@@ -107,7 +107,7 @@ std::size_t Connection::Impl::build_packet(Path& path, ByteSpan out, Mode mode, 
             sent_.record({.value = *largest, .kind = FrameKind::ack});
         }
     }
-    PacketTraits traits{.ecn_marked = ecn_.mark() != net::Ecn::not_ect};
+    PacketTraits traits{.ecn_marked = !path.over_tcp() && ecn_.mark() != net::Ecn::not_ect};
     if (data) {
         const auto before = writer.size();
         if (ping_pending_ || mode == Mode::probe) {

@@ -27,8 +27,8 @@ struct Path {
     Path(PathId path_id, const net::PathAddresses& path_addresses, const Config& config)
         : id(path_id),
           addresses(path_addresses),
-          mtu(config.base_mtu, config.max_mtu),
-          congestion(make_congestion_controller(config.congestion, config.base_mtu)) {}
+          mtu(over_tcp() ? config.max_mtu : config.base_mtu, config.max_mtu),
+          congestion(make_congestion_controller(config.congestion, mtu.current())) {}
 
     PathId id;
     net::PathAddresses addresses;
@@ -53,6 +53,14 @@ struct Path {
     bool acked_in_round = false;
     /// Highest packet number that came from here.
     std::uint64_t highest_received = 0;
+    /// When a packet came from here last, and since when ours go here.
+    TimePoint last_heard{};
+    TimePoint used_since{};
+    /// When it was left as silent, until something comes from here.
+    TimePoint left_at{};
+
+    /// A stream has no largest packet, so the size is fixed; nor has it a header for marks.
+    [[nodiscard]] bool over_tcp() const { return addresses.transport == net::Transport::tcp; }
 
     [[nodiscard]] Duration loss_delay() const;
     /// RFC 9002 §6.2.1 with back-off; bounded, so that a path that comes back is noticed soon.

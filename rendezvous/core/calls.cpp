@@ -30,11 +30,12 @@ int weight(EndReason reason) {
     }
 }
 
-/// Server-reflexive ones first: they are what a NAT shows to others.
+/// Those over UDP, server-reflexive ones first: they are what a NAT shows to others.
 void add_endpoints(const std::vector<net::Candidate>& candidates, std::vector<net::Endpoint>& to) {
     for (const auto type : {net::CandidateType::server_reflexive, net::CandidateType::host}) {
         for (const auto& candidate : candidates) {
-            if (candidate.type == type && to.size() < limits::kMaxCandidates) {
+            const bool udp = candidate.transport == net::Transport::udp;
+            if (udp && candidate.type == type && to.size() < limits::kMaxCandidates) {
                 to.push_back(candidate.endpoint);
             }
         }

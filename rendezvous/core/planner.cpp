@@ -20,6 +20,8 @@ using net::Strategy;
 constexpr Duration kHeadStart = 300ms;
 constexpr Duration kMaxHeadStart = 1s;
 constexpr Duration kCheckBudget = 5s;
+/// Where UDP may work, TCP begins so much later and the round trips of both sides: by then simple checks are through.
+constexpr Duration kTcpLead = 1s;
 /// Of the probes, which try every TTL from 2 on: passes the routers of most homes and providers, and rarely reaches the
 /// other side's.
 constexpr std::uint8_t kUsualOpeningTtl = 4;
@@ -118,6 +120,11 @@ View view(const PlanSide& side) {
     return result;
 }
 
+/// Whoever connects over TCP gets in, unless a firewall of its own keeps them out.
+bool public_over_tcp(const View& view) {
+    return view.side->report != nullptr && view.side->report->tcp.mapping == NatBehavior::none;
+}
+
 bool public_host(const View& view) {
     const auto* udp = udp_of(*view.side);
     return udp != nullptr && udp->mapping == NatBehavior::none;
@@ -178,11 +185,14 @@ class Planner {
             result_.sides[side].theirs = result_.classes[1 - side];
         }
         const bool blocked = views_[0].nat_class == NatClass::blocked || views_[1].nat_class == NatClass::blocked;
+        const auto reachable = [&](const View& side) {
+            return side.nat_class == NatClass::open || (blocked && public_over_tcp(side));
+        };
         std::vector<Strategy> checks{Strategy::host};
+        if (reachable(views_[0]) || reachable(views_[1])) {
+            checks.push_back(Strategy::reverse);
+        }
         if (!blocked) {
-            if (views_[0].nat_class == NatClass::open || views_[1].nat_class == NatClass::open) {
-                checks.push_back(Strategy::reverse);
-            }
             checks.push_back(Strategy::udp);
         }
         in_order(checks);
@@ -193,6 +203,7 @@ class Planner {
         if (!blocked && apart && may_be_probed(views_[0]) && may_be_probed(views_[1])) {
             punch();
         }
+        add_tcp(blocked);
         return std::move(result_);
     }
 
@@ -209,6 +220,21 @@ class Planner {
     void add_check(Strategy strategy) {
         for (auto& side : result_.sides) {
             side.steps.push_back({.strategy = strategy, .budget = kCheckBudget});
+        }
+    }
+
+    /// TCP is worse than UDP and must not come before it where UDP may work: not before plain checks, nor before what
+    /// punches.
+    void add_tcp(bool at_once) {
+        auto start = at_once ? Duration{} : kTcpLead + round_trips();
+        for (const auto& side : result_.sides) {
+            for (const auto& step : side.steps) {
+                start = step.act == PunchAct::check ? start : std::max(start, step.start + step.budget);
+            }
+        }
+        for (auto& side : result_.sides) {
+            side.steps.push_back(
+                {.strategy = Strategy::tcp, .start = std::min(start, net::kMaxPunchStart), .budget = kCheckBudget});
         }
     }
 
@@ -273,9 +299,11 @@ class Planner {
     }
 
     /// Enough for a first round of checks to be answered.
-    [[nodiscard]] Duration head_start() const {
+    [[nodiscard]] Duration head_start() const { return kHeadStart + round_trips(); }
+
+    [[nodiscard]] Duration round_trips() const {
         const auto rtt = [](const View& view) { return std::min(view.side->rtt.value_or(Duration{}), kMaxHeadStart); };
-        return kHeadStart + std::min(rtt(views_[0]) + rtt(views_[1]), kMaxHeadStart);
+        return std::min(rtt(views_[0]) + rtt(views_[1]), kMaxHeadStart);
     }
 
     static Strategy strategy_of(Ports ports) { return ports == Ports::random ? Strategy::birthday : Strategy::predict; }
@@ -468,6 +496,9 @@ PunchPlanPair plan(const PlanSide& caller, const PlanSide& callee, const PunchHi
 PunchPlanPair checks_only(PunchPlanPair plans) {
     for (auto& side : plans.sides) {
         std::erase_if(side.steps, [](const PunchStep& step) { return step.act != PunchAct::check; });
+        for (auto& step : side.steps) {
+            step.start = std::min(step.start, kTcpLead + kMaxHeadStart);  // nothing is left that TCP waits for
+        }
     }
     plans.links.clear();
     return plans;

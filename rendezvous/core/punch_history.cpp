@@ -8,7 +8,7 @@ namespace {
 
 bool valid(const PunchHistory::Key& key) {
     return key.lower <= key.higher && key.higher <= net::NatClass::blocked && key.strategy >= net::Strategy::host &&
-           key.strategy <= net::Strategy::birthday;
+           key.strategy <= net::Strategy::tcp;
 }
 
 }  // namespace

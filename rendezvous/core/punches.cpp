@@ -39,7 +39,7 @@ Duration patience_of(const PunchPlanPair& planned) {
     Duration last{};
     for (const auto& side : planned.sides) {
         for (const auto& step : side.steps) {
-            last = std::max(last, step.start);
+            last = step.act == PunchAct::check ? last : std::max(last, step.start);
         }
     }
     return net::kMaxPunchStart - last;

@@ -120,6 +120,10 @@ void Server::handle_connect(ConnectionId from, const signaling::Connect& connect
     }
     const auto identity = *client.id();
     const auto callees = registry_.find(connect.to);
+    if (callees.empty() && registry_.asleep(connect.to, now)) {
+        send(from, End{.call = connect.call, .reason = EndReason::asleep, .detail_ms = 0});
+        return;
+    }
     if (const auto status = calls_.handle_connect(from, identity, connect, callees, now); !status) {
         close(from, status.error().message());
     }
@@ -194,7 +198,11 @@ void Server::handle_closed(ConnectionId connection, TimePoint /*now*/) {
 
 void Server::handle_timeout(TimePoint now) {
     while (const auto due = deadlines_.expire(now)) {
+        const auto& client = connections_.at(*due).client;
         if (const auto status = connections_.at(*due).client.handle_timeout(now); !status) {
+            if (client.id() && status.error().code == make_error_code(ClientErrc::silent)) {
+                registry_.fell_silent(*client.id(), now);
+            }
             close(*due, status.error().message());
         } else {
             touch(*due);

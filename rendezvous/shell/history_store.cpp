@@ -11,7 +11,7 @@ namespace pinhole::rendezvous {
 namespace {
 
 // Step n takes the schema from version n to n+1. Steps that were released are never changed.
-constexpr std::array<std::string_view, 1> kSchema{R"(
+constexpr std::array<std::string_view, 2> kSchema{R"(
     CREATE TABLE punches (
         lower     INTEGER NOT NULL CHECK (lower BETWEEN 0 AND 7),
         higher    INTEGER NOT NULL CHECK (higher BETWEEN lower AND 7),
@@ -20,10 +20,23 @@ constexpr std::array<std::string_view, 1> kSchema{R"(
         successes INTEGER NOT NULL CHECK (successes BETWEEN 0 AND tries),
         PRIMARY KEY (lower, higher, strategy)
     ) WITHOUT ROWID;
+)",
+                                                  R"(
+    ALTER TABLE punches RENAME TO punches_of_five;
+    CREATE TABLE punches (
+        lower     INTEGER NOT NULL CHECK (lower BETWEEN 0 AND 7),
+        higher    INTEGER NOT NULL CHECK (higher BETWEEN lower AND 7),
+        strategy  INTEGER NOT NULL CHECK (strategy BETWEEN 1 AND 8),
+        tries     INTEGER NOT NULL CHECK (tries >= 0),
+        successes INTEGER NOT NULL CHECK (successes BETWEEN 0 AND tries),
+        PRIMARY KEY (lower, higher, strategy)
+    ) WITHOUT ROWID;
+    INSERT INTO punches SELECT lower, higher, strategy, tries, successes FROM punches_of_five;
+    DROP TABLE punches_of_five;
 )"};
 
 /// Pairs of classes times strategies, by the schema's rules.
-constexpr int kMaxRows = 36 * 5;
+constexpr int kMaxRows = 36 * 8;
 
 /// Somebody who looks at the file holds up the server for so long at most.
 constexpr const char* kPatience = "PRAGMA busy_timeout = 50";

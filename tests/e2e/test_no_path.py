@@ -15,17 +15,17 @@ class NoPath(LabCase):
         self.assertEqual(list(self.inbox().iterdir()), [])
 
     def test_symmetric_to_symmetric(self):
-        self.across("symmetric", "symmetric")
+        self.across("symmetric-tcp", "symmetric-tcp")
         self.refuse(r"bob.*(NAT|check|answer)")
 
-    def test_udp_blocked(self):
+    def test_udp_blocked_and_tcp_ports_unknown(self):
         self.start_server()
-        self.meet(self.lab.add_side("a", "eim", self.DELAY_MS, block_udp=True),
-                  self.lab.add_side("b", "eim", self.DELAY_MS))
-        self.refuse(r"bob: UDP is blocked on this side")
+        self.meet(self.lab.add_side("a", "symmetric-tcp", self.DELAY_MS, block_udp=True),
+                  self.lab.add_side("b", "symmetric-tcp", self.DELAY_MS))
+        self.refuse(r"bob: UDP is blocked on this side, and no TCP connection could be made")
 
     def test_after_a_failed_call_another_succeeds(self):
-        self.across("symmetric", "symmetric")
+        self.across("symmetric-tcp", "symmetric-tcp")
         receiver = self.bob.receive(self.inbox(), "--yes", "--once")
         self.assert_fails(self.alice.send(self.make_file("f", 1000), "bob"), NO_PATH, timeout=45)
         # bob waits on; alice moves to a network that works

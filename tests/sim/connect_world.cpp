@@ -58,6 +58,16 @@ Verdict ConnectWorld::connect() {
     return judge(called);
 }
 
+bool ConnectWorld::transfer(Duration time) {
+    if (!log_in()) {
+        return false;
+    }
+    alice.call(bob.id());
+    const bool both = world.run([&] { return alice.connected() && bob.connected(); }, 20s);
+    world.run_for(time);
+    return both && !(alice.exchanged() && bob.exchanged());
+}
+
 bool ConnectWorld::finish(Duration limit) {
     return world.run([&] { return alice.exchanged() && bob.exchanged(); }, limit);
 }

@@ -41,6 +41,8 @@ class ConnectWorld {
     void report(const std::optional<lab::NatConfig>& alices, const std::optional<lab::NatConfig>& bobs);
     /// alice calls bob; runs until it is decided.
     Verdict connect();
+    /// Logs in, calls and runs until both are connected, and so much longer.
+    [[nodiscard]] bool transfer(Duration time);
     /// Runs until both sides have all bytes.
     bool finish(Duration limit);
 

@@ -76,14 +76,6 @@ TEST_P(Interrupted, LineThatIsDownForTenSecondsIsWaitedFor) {
     EXPECT_TRUE(peers->finish(60s));
 }
 
-TEST_P(Interrupted, LineThatStaysDownIsReportedOnBothSides) {
-    auto peers = transferring(two_homes(kHome, kHome), GetParam());
-    peers->world.network().uplink("na").config().up = false;
-    peers->world.network().downlink("na").config().up = false;
-    EXPECT_TRUE(peers->world.run([&] { return peers->alice.ended() && peers->bob.ended(); }, 60s));
-    EXPECT_FALSE(peers->alice.exchanged());
-}
-
 TEST_P(Interrupted, ServerIsNotNeededOnceConnected) {
     auto peers = transferring(two_homes(kHome, kHome), GetParam());
     peers->world.network().uplink("server").config().up = false;

@@ -57,20 +57,61 @@ void PeerProgram::connect_to_server() {
     const auto now = world_.now();
     TcpHandler handler;
     handler.connected = [this] {
-        signaling_.handle_connected(world_.now());
-        drain_signaling();
+        when_awake([this] {
+            signaling_.handle_connected(world_.now());
+            drain_signaling();
+        });
     };
     handler.received = [this](ByteView bytes) {
-        signaling_.handle_bytes(bytes, world_.now());
-        drain_signaling();
+        when_awake([this, copy = to_bytes(bytes)] {
+            signaling_.handle_bytes(copy, world_.now());
+            drain_signaling();
+        });
     };
     handler.closed = [this] {
-        tcp_.reset();
-        signaling_.handle_closed({.code = make_error_code(session::Errc::server_unreachable), .detail = {}},
-                                 world_.now());
-        drain_signaling();
+        when_awake([this] {
+            tcp_.reset();
+            signaling_.handle_closed({.code = make_error_code(session::Errc::server_unreachable), .detail = {}},
+                                     world_.now());
+            drain_signaling();
+        });
     };
     tcp_ = host_.connect(options_.server, 0, std::move(handler), now);
+}
+
+void PeerProgram::when_awake(std::function<void()> action) {
+    if (asleep()) {
+        slept_through_.push_back(std::move(action));
+    } else {
+        action();
+    }
+}
+
+void PeerProgram::network_changed() {
+    if (asleep()) {
+        slept_through_.emplace_back([this] { network_changed(); });
+        return;
+    }
+    reflexives_.clear();
+    gather();
+    if (session_) {
+        session_->handle_network_changed(world_.now());
+    }
+    signaling_.reconnect(world_.now());
+    drain_signaling();
+}
+
+void PeerProgram::sleep(Duration time) {
+    sleeps_until_ = world_.now() + time;
+}
+
+void PeerProgram::die() {
+    if (const auto tcp = std::exchange(tcp_, std::nullopt)) {
+        host_.close_tcp(*tcp, world_.now());
+    }
+    host_.close_udp(port_);
+    close_punch_sockets();
+    sleeps_until_ = TimePoint::max();
 }
 
 void PeerProgram::measure(std::optional<std::uint16_t> second_stun_port) {
@@ -124,7 +165,7 @@ void PeerProgram::learn(const ice::Reflexive& answer) {
 }
 
 void PeerProgram::handle_datagram(const net::Received& datagram) {
-    if (datagram.payload.empty()) {
+    if (datagram.payload.empty() || asleep()) {
         return;
     }
     const auto now = world_.now();
@@ -154,7 +195,9 @@ void PeerProgram::drain_signaling() {
             if (options_.measure_after && !netcheck_) {
                 world_.after(*options_.measure_after, [this, port = online->second_stun_port] { measure(port); });
             }
+            tell_of_server();
         } else if (std::holds_alternative<session::SignalingClient::Lost>(*event)) {
+            tell_of_server();
             if (const auto old = std::exchange(tcp_, std::nullopt)) {
                 host_.close_tcp(*old, world_.now());
             }
@@ -167,6 +210,12 @@ void PeerProgram::drain_signaling() {
         host_.write(*tcp_, bytes, world_.now());
     }
     drain();
+}
+
+void PeerProgram::tell_of_server() {
+    if (session_) {
+        session_->handle_server(signaling_.online(), world_.now());
+    }
 }
 
 void PeerProgram::handle_message(const signaling::ToPeer& message) {
@@ -185,13 +234,17 @@ void PeerProgram::handle_message(const signaling::ToPeer& message) {
 
 void PeerProgram::handle_incoming(const signaling::Incoming& incoming) {
     const auto now = world_.now();
-    if (session_ && !session_->over()) {
-        signaling_.send(signaling::End{.call = incoming.call, .reason = signaling::EndReason::unwanted}, now);
-        return;
-    }
     auto read = session::read_call(incoming, identity_, rng_);
     if (!read) {
         signaling_.send(read.error().end, now);
+        return;
+    }
+    if (read->offer.resume != 0) {
+        resume(incoming, *std::move(read));
+        return;
+    }
+    if (session_ && !session_->over()) {
+        signaling_.send(signaling::End{.call = incoming.call, .reason = signaling::EndReason::unwanted}, now);
         return;
     }
     if (const auto fresh = session::check_age(incoming, *read, replay_guard_, wall()); !fresh) {
@@ -202,6 +255,27 @@ void PeerProgram::handle_incoming(const signaling::Incoming& incoming) {
     begin(read->offer.from, incoming.call);
     begin_candidates();
     session_->answer(*std::move(read), now);
+}
+
+void PeerProgram::resume(const signaling::Incoming& incoming, session::IncomingCall read) {
+    const auto now = world_.now();
+    if (!session_ || !session_->resumed_by(read)) {
+        signaling_.send(signaling::End{.call = incoming.call, .reason = signaling::EndReason::unwanted}, now);
+        return;
+    }
+    if (const auto fresh = session::check_age(incoming, read, replay_guard_, wall()); !fresh) {
+        signaling_.send(fresh.error().end, now);
+        return;
+    }
+    session_->resume(std::move(read), candidates(), now);
+    begin_candidates();
+}
+
+void PeerProgram::restart() {
+    ++restarts_;
+    signaling_.doubt(world_.now());
+    session_->restart(candidates(), wall(), world_.now());
+    begin_candidates();
 }
 
 void PeerProgram::call(const crypto::PeerId& peer) {
@@ -226,6 +300,7 @@ void PeerProgram::begin(const crypto::PeerId& remote, signaling::CallId call) {
     went_at_.reset();
     events_.clear();
     session_ = std::make_unique<session::Session>(config, call, candidates(), rng_);
+    session_->handle_server(signaling_.online(), world_.now());
 }
 
 void PeerProgram::begin_candidates() {
@@ -281,6 +356,10 @@ void PeerProgram::drain() {
             host_.send_udp(transmit->path, transmit->payload, net::Ecn::not_ect, transmit->ttl);
         }
         send_packets();
+        if (session_->restart_due(world_.now())) {
+            restart();
+            more = true;
+        }
     }
     draining_ = false;
     const auto bytes = signaling_.poll_output();
@@ -358,11 +437,21 @@ bool PeerProgram::corrupted() const {
 }
 
 std::optional<TimePoint> PeerProgram::next_timeout() const {
+    if (asleep()) {
+        return sleeps_until_ == TimePoint::max() ? std::nullopt : sleeps_until_;
+    }
     auto next = earliest(signaling_.next_timeout(), gatherer_.next_timeout());
     return session_ ? earliest(next, session_->next_timeout()) : next;
 }
 
 void PeerProgram::handle_timeout(TimePoint now) {
+    if (asleep() && now < *sleeps_until_) {
+        return;
+    }
+    sleeps_until_.reset();
+    for (const auto& action : std::exchange(slept_through_, {})) {
+        action();
+    }
     const auto due = [now](std::optional<TimePoint> when) { return when && *when <= now; };
     if (due(signaling_.next_timeout())) {
         signaling_.handle_timeout(now);

@@ -9,6 +9,7 @@
 #include "tests/sim/netcheck_program.hpp"
 #include "tests/sim/world.hpp"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -40,6 +41,13 @@ class PeerProgram final : public Program {
     /// Says goodbye to the other side.
     void hang_up(session::Goodbye goodbye = session::Goodbye::done);
 
+    /// Its host has other addresses than before, and the kernel has said so.
+    void network_changed();
+    /// Does nothing for so long, as if stopped: its machine goes on, and takes what comes over TCP.
+    void sleep(Duration time);
+    /// The process is killed: its sockets close without a word.
+    void die();
+
     [[nodiscard]] const crypto::PeerId& id() const { return identity_.id(); }
 
     [[nodiscard]] bool online() const { return signaling_.online(); }
@@ -65,6 +73,9 @@ class PeerProgram final : public Program {
     /// Datagrams that ICE and punching have sent.
     [[nodiscard]] std::uint64_t probes() const { return probes_; }
 
+    /// Restarts of ICE that it has begun.
+    [[nodiscard]] std::uint64_t restarts() const { return restarts_; }
+
     /// What it measures or has measured, if it was told to.
     [[nodiscard]] const NetcheckProgram* netcheck() const { return netcheck_.get(); }
 
@@ -89,16 +100,23 @@ class PeerProgram final : public Program {
 
   private:
     void connect_to_server();
+
+    [[nodiscard]] bool asleep() const { return sleeps_until_.has_value(); }
+
+    void when_awake(std::function<void()> action);
     void measure(std::optional<std::uint16_t> second_stun_port);
     void gather();
     void drain_gatherer();
     void learn(const ice::Reflexive& answer);
     void drain_signaling();
+    void tell_of_server();
     void handle_message(const signaling::ToPeer& message);
     void handle_incoming(const signaling::Incoming& incoming);
     void handle_datagram(const net::Received& datagram);
     void begin(const crypto::PeerId& remote, signaling::CallId call);
     void begin_candidates();
+    void resume(const signaling::Incoming& incoming, session::IncomingCall read);
+    void restart();
     void drain();
     void handle_event(const session::Event& event);
     void send_packets();
@@ -118,6 +136,7 @@ class PeerProgram final : public Program {
     std::uint16_t port_ = 0;
     std::set<std::uint16_t> punch_ports_;
     std::uint64_t probes_ = 0;
+    std::uint64_t restarts_ = 0;
     ice::Gatherer gatherer_;
     bool gathering_ = false;
     std::optional<TimePoint> gathered_at_;
@@ -125,6 +144,8 @@ class PeerProgram final : public Program {
     session::ReplayGuard replay_guard_;
     std::unique_ptr<session::Session> session_;
     std::unique_ptr<Application> application_;
+    std::optional<TimePoint> sleeps_until_;
+    std::vector<std::function<void()>> slept_through_;  ///< what TCP had to say
     bool caller_ = false;
     bool draining_ = false;
     std::vector<session::Event> events_;

@@ -175,6 +175,63 @@ TEST(TransportPaths, SilentPathIsLeftWithinThreeProbeTimeouts) {
     EXPECT_TRUE(pair.b.received(1, 5'000'000));
 }
 
+TEST(TransportPaths, WhoOnlyReceivesFollowsTheSenderToItsOtherPath) {
+    for (const bool first_sends : {true, false}) {
+        Pair pair{both_ways(20ms, 20 * kMegabit)};
+        const auto second = endpoint("203.0.113.2:6000");
+        pair.a.connection.add_path({.local = Pair::address_a(), .remote = second}, pair.now());
+        pair.b.connection.add_path({.local = second, .remote = Pair::address_a()}, pair.now());
+        auto& sender = first_sends ? pair.a : pair.b;
+        auto& receiver = first_sends ? pair.b : pair.a;
+        sender.send(5'000'000);
+        pair.run_for(500ms);
+        pair.dead = Pair::address_b();
+        ASSERT_TRUE(pair.run([&] { return receiver.count<transport::PathChanged>() == 1; }, 2s));
+        EXPECT_EQ(receiver.last<transport::PathChanged>()->reason, "peer uses another path");
+        ASSERT_TRUE(pair.run([&] { return sender.all_sent(); }, 10s));
+        EXPECT_TRUE(receiver.received(1, 5'000'000));
+        EXPECT_EQ(sender.count<transport::PathChanged>(), 1U) << "they agree at once";
+        EXPECT_EQ(receiver.count<transport::PathChanged>(), 1U);
+    }
+}
+
+TEST(TransportPaths, SilenceOfEveryPathIsToldOnceAndEndsNothingIfNobodySaidSo) {
+    auto config = both_ways(20ms, 20 * kMegabit);
+    config.a.idle_timeout = config.b.idle_timeout = 0s;
+    Pair pair{config};
+    pair.a.send(5'000'000);
+    pair.run_for(500ms);
+    for (std::size_t silence = 1; silence <= 2; ++silence) {
+        const auto heard = *pair.a.connection.last_heard();
+        pair.to_b.config().up = pair.to_a.config().up = false;
+        pair.run_for(15min);
+        EXPECT_EQ(pair.a.count<transport::Silent>(), silence);
+        EXPECT_LE(*pair.a.connection.last_heard(), heard + 50ms);
+        EXPECT_EQ(pair.a.count<transport::Closed>() + pair.b.count<transport::Closed>(), 0U);
+        pair.to_b.config().up = pair.to_a.config().up = true;
+        pair.run_for(2500ms);
+        EXPECT_GT(*pair.a.connection.last_heard(), heard + 15min);
+    }
+    ASSERT_TRUE(pair.run([&] { return pair.a.all_sent(); }, 20s));
+    EXPECT_TRUE(pair.b.received(1, 5'000'000));
+}
+
+TEST(TransportPaths, ProbeFindsAPathThatCameBackInOneRoundTrip) {
+    auto config = both_ways(20ms, 20 * kMegabit);
+    config.a.idle_timeout = config.b.idle_timeout = 0s;
+    Pair pair{config};
+    pair.a.send(5'000'000);
+    pair.run_for(500ms);
+    pair.to_b.config().up = pair.to_a.config().up = false;
+    pair.run_for(60s);
+    pair.to_b.config().up = pair.to_a.config().up = true;
+    const auto before = pair.now();
+    pair.a.connection.probe(before);
+    pair.settle();
+    pair.run_for(100ms);
+    EXPECT_GE(*pair.a.connection.last_heard(), before);
+}
+
 TEST(TransportPaths, RemovedPathGivesItsDataToTheOther) {
     Pair pair{both_ways(20ms, 20 * kMegabit)};
     const auto first = *pair.a.connection.active_path();

@@ -135,13 +135,16 @@ TEST(IceChecklist, AProvenAddressReplacesAMerelyNamedOne) {
         list.add_remote(host_candidate({.address = net::Address::v4({10, 0, 1, i}), .port = 1}, i));
     }
     EXPECT_EQ(list.remotes(), kMaxRemoteCandidates);
-    EXPECT_TRUE(list.learn_remote(at("203.0.113.5:5"), 1));
+    EXPECT_TRUE(list.learn_remote({.local = {}, .remote = at("203.0.113.5:5")}, 1));
     EXPECT_EQ(list.remotes(), kMaxRemoteCandidates);
     EXPECT_EQ(list.find(path("192.168.1.10:1", "10.0.1.0:1")), nullptr);
     EXPECT_NE(list.find_or_add(path("192.168.1.10:1", "203.0.113.5:5")), nullptr);
     std::size_t learnt = 1;
     for (std::uint16_t port = 6; port < 200; ++port) {
-        learnt += list.learn_remote({.address = net::Address::v4({203, 0, 113, 5}), .port = port}, 1) ? 1 : 0;
+        learnt +=
+            list.learn_remote({.local = {}, .remote = {.address = net::Address::v4({203, 0, 113, 5}), .port = port}}, 1)
+                ? 1
+                : 0;
     }
     EXPECT_EQ(learnt, kMaxRemoteCandidates);
 }

@@ -25,6 +25,27 @@ TEST(CandidatePriority, PutsTheTypeBeforeThePreference) {
     EXPECT_GT(candidate_priority(CandidateType::host, 2), candidate_priority(CandidateType::host, 1));
 }
 
+// RFC 6544 §4.2.
+TEST(CandidatePriority, OrdersTcpByDirection) {
+    using enum TcpType;
+    const auto host = [](TcpType type) { return tcp_preference(CandidateType::host, type, 5); };
+    const auto reflexive = [](TcpType type) { return tcp_preference(CandidateType::server_reflexive, type, 5); };
+    EXPECT_EQ(host(active), (6U << 13) + 5);
+    EXPECT_EQ(host(passive), (4U << 13) + 5);
+    EXPECT_EQ(host(simultaneous_open), (2U << 13) + 5);
+    EXPECT_EQ(reflexive(simultaneous_open), (6U << 13) + 5);
+    EXPECT_EQ(reflexive(active), (4U << 13) + 5);
+    EXPECT_EQ(reflexive(passive), (2U << 13) + 5);
+}
+
+TEST(CandidatePriority, PutsTcpBelowEveryDirectUdpAndAboveRelays) {
+    using enum CandidateType;
+    for (const auto type : {host, peer_reflexive, server_reflexive}) {
+        EXPECT_LT(candidate_priority(type, 65535, Transport::tcp), candidate_priority(server_reflexive, 0));
+        EXPECT_GT(candidate_priority(type, 0, Transport::tcp), candidate_priority(relayed, 65535));
+    }
+}
+
 TEST(CandidateType, IsNamedAsInSdp) {
     EXPECT_EQ(std::string{name(CandidateType::host)}, "host");
     EXPECT_EQ(std::string{name(CandidateType::server_reflexive)}, "srflx");

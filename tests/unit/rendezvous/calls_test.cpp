@@ -40,6 +40,34 @@ class CallTest : public testing::Test {
     Peer& bob3;
 };
 
+TEST(AsleepTest, WhoFellSilentIsToldApartFromWhoHasLeft) {
+    World world;
+    auto& alice = world.log_in(1, "198.51.100.1:1");
+    auto& sleeper = world.log_in(2, "203.0.113.1:1");
+    auto& leaver = world.log_in(3, "203.0.113.2:1");
+    const auto verdict = [&](const Peer& callee) {
+        alice.inbox.clear();
+        alice.send(call_to(callee));
+        world.pump();
+        return alice.one<End>().reason;
+    };
+    world.hang_up(leaver);
+    EXPECT_EQ(verdict(leaver), EndReason::offline);
+    sleeper.answers_pings = false;
+    world.advance(30s);
+    ASSERT_TRUE(sleeper.closed);
+    EXPECT_EQ(verdict(sleeper), EndReason::asleep);
+    auto& awake = world.log_in(2, "203.0.113.3:1");
+    world.hang_up(awake);
+    EXPECT_EQ(verdict(sleeper), EndReason::offline) << "it came back and left";
+    auto& again = world.log_in(2, "203.0.113.3:1");
+    again.answers_pings = false;
+    world.advance(30s);
+    EXPECT_EQ(verdict(sleeper), EndReason::asleep);
+    world.advance(15min);
+    EXPECT_EQ(verdict(sleeper), EndReason::offline) << "nobody sleeps for ever";
+}
+
 TEST_F(CallTest, RingsAllInstancesWithWhatTheCallerSent) {
     call();
     for (const auto* callee : {&bob, &bob2, &bob3}) {
@@ -309,7 +337,7 @@ TEST(Go, BothSidesStartAtOneInstant) {
     EXPECT_EQ(near.one<Go>().delay_us, 40'000U);
     EXPECT_EQ(far.one<Go>().delay_us, 0U);
     EXPECT_EQ(near.one<Go>().plan.topology, "different networks");
-    EXPECT_THAT(net::strategy_names(near.one<Go>().plan), testing::ElementsAre("host", "udp"));
+    EXPECT_THAT(net::strategy_names(near.one<Go>().plan), testing::ElementsAre("host", "udp", "tcp"));
 }
 
 TEST(Go, OneObservedAddressMeansOneNat) {

@@ -1,5 +1,6 @@
 #include "rendezvous/core/deadlines.hpp"
 #include "rendezvous/core/introduction.hpp"
+#include "rendezvous/core/registry.hpp"
 #include "rendezvous/core/token_bucket.hpp"
 
 #include <gtest/gtest.h>
@@ -40,6 +41,24 @@ TEST(Deadlines, ExpireInOrderAndOnce) {
     EXPECT_EQ(deadlines.expire(kStart + 4s), 1);
     EXPECT_EQ(deadlines.expire(kStart + 4s), std::nullopt);
     EXPECT_EQ(deadlines.next(), kStart + 5s);
+}
+
+TEST(Registry, RemembersABoundedNumberOfThoseWhoSleep) {
+    Registry registry;
+    const auto id = [](std::size_t number) {
+        crypto::PeerId peer{};
+        peer.bytes[0] = static_cast<std::uint8_t>(number);
+        peer.bytes[1] = static_cast<std::uint8_t>(number >> 8U);
+        return peer;
+    };
+    for (std::size_t i = 0; i < Registry::kMaxAsleep + 10; ++i) {
+        ASSERT_FALSE(registry.add(id(i), ConnectionId{i + 1}));
+        registry.fell_silent(id(i), kStart);
+        registry.remove(id(i), ConnectionId{i + 1});
+    }
+    EXPECT_FALSE(registry.asleep(id(9), kStart)) << "the oldest are forgotten";
+    EXPECT_TRUE(registry.asleep(id(10), kStart));
+    EXPECT_FALSE(registry.asleep(id(10), kStart + Registry::kSleep));
 }
 
 TEST(Introduction, NearerSideWaitsForTheOther) {

@@ -15,6 +15,7 @@ using net::NatBehavior;
 using net::NatClass;
 using net::PortAllocation;
 using net::PunchAct;
+using net::PunchStep;
 using net::Strategy;
 using testing::ElementsAre;
 
@@ -86,6 +87,12 @@ std::string strategies(const net::PunchPlan& plan) {
     return result;
 }
 
+/// TCP comes behind everything else.
+const PunchStep& last_udp(const net::PunchPlan& plan) {
+    EXPECT_EQ(plan.steps.back().strategy, Strategy::tcp);
+    return plan.steps.at(plan.steps.size() - 2);
+}
+
 std::size_t count(const net::PunchPlan& plan, PunchAct act) {
     return static_cast<std::size_t>(std::ranges::count(plan.steps, act, &net::PunchStep::act));
 }
@@ -104,6 +111,10 @@ void expect_bounded(const net::PunchPlan& plan) {
     }
 }
 
+Duration tcp_start(const net::PunchPlan& plan) {
+    return plan.steps.back().start;
+}
+
 struct Row {
     std::string a;
     std::string b;
@@ -112,39 +123,39 @@ struct Row {
 };
 
 const std::vector<Row> kTable{
-    {"O", "O", "host reverse udp", "both sides are public"},
-    {"O", "E+", "host reverse udp", "one side is public"},
-    {"O", "E", "host reverse udp", "one side is public"},
-    {"O", "S", "host reverse udp", "one side is public"},
-    {"O", "C", "host reverse udp", "one side is public"},
-    {"O", "R", "host reverse udp", "one side is public"},
-    {"O", "B", "host", "UDP is blocked at one side"},
-    {"O", "?", "host reverse udp", "one side is public"},
-    {"E+", "E+", "host udp", "two NATs"},
-    {"E+", "E", "host udp", "two NATs"},
-    {"E+", "S", "host udp", "two NATs"},
-    {"E+", "C", "host udp", "two NATs"},
-    {"E+", "R", "host udp", "two NATs"},
-    {"E+", "B", "host", "UDP is blocked at one side"},
-    {"E+", "?", "host udp", "different networks"},
-    {"E", "E", "host udp", "two NATs"},
-    {"E", "S", "host udp predict", "two NATs"},
-    {"E", "C", "host udp predict", "two NATs"},
-    {"E", "R", "host udp birthday", "two NATs"},
-    {"E", "B", "host", "UDP is blocked at one side"},
-    {"E", "?", "host udp", "different networks"},
-    {"S", "S", "host udp predict", "two NATs"},
-    {"S", "C", "host udp predict", "two NATs"},
-    {"S", "R", "host udp", "two NATs"},
-    {"S", "B", "host", "UDP is blocked at one side"},
-    {"C", "C", "host udp predict", "two NATs"},
-    {"C", "R", "host udp", "two NATs"},
-    {"C", "B", "host", "UDP is blocked at one side"},
-    {"R", "R", "host udp", "two NATs"},
-    {"R", "B", "host", "UDP is blocked at one side"},
-    {"B", "B", "host", "UDP is blocked at both sides"},
-    {"?", "?", "host udp", "different networks"},
-    {"?", "B", "host", "UDP is blocked at one side"},
+    {"O", "O", "host reverse udp tcp", "both sides are public"},
+    {"O", "E+", "host reverse udp tcp", "one side is public"},
+    {"O", "E", "host reverse udp tcp", "one side is public"},
+    {"O", "S", "host reverse udp tcp", "one side is public"},
+    {"O", "C", "host reverse udp tcp", "one side is public"},
+    {"O", "R", "host reverse udp tcp", "one side is public"},
+    {"O", "B", "host reverse tcp", "UDP is blocked at one side"},
+    {"O", "?", "host reverse udp tcp", "one side is public"},
+    {"E+", "E+", "host udp tcp", "two NATs"},
+    {"E+", "E", "host udp tcp", "two NATs"},
+    {"E+", "S", "host udp tcp", "two NATs"},
+    {"E+", "C", "host udp tcp", "two NATs"},
+    {"E+", "R", "host udp tcp", "two NATs"},
+    {"E+", "B", "host tcp", "UDP is blocked at one side"},
+    {"E+", "?", "host udp tcp", "different networks"},
+    {"E", "E", "host udp tcp", "two NATs"},
+    {"E", "S", "host udp predict tcp", "two NATs"},
+    {"E", "C", "host udp predict tcp", "two NATs"},
+    {"E", "R", "host udp birthday tcp", "two NATs"},
+    {"E", "B", "host tcp", "UDP is blocked at one side"},
+    {"E", "?", "host udp tcp", "different networks"},
+    {"S", "S", "host udp predict tcp", "two NATs"},
+    {"S", "C", "host udp predict tcp", "two NATs"},
+    {"S", "R", "host udp tcp", "two NATs"},
+    {"S", "B", "host tcp", "UDP is blocked at one side"},
+    {"C", "C", "host udp predict tcp", "two NATs"},
+    {"C", "R", "host udp tcp", "two NATs"},
+    {"C", "B", "host tcp", "UDP is blocked at one side"},
+    {"R", "R", "host udp tcp", "two NATs"},
+    {"R", "B", "host tcp", "UDP is blocked at one side"},
+    {"B", "B", "host tcp", "UDP is blocked at both sides"},
+    {"?", "?", "host udp tcp", "different networks"},
+    {"?", "B", "host tcp", "UDP is blocked at one side"},
 };
 
 TEST(Planner, EveryPairOfClassesHasItsStrategies) {
@@ -182,7 +193,7 @@ TEST(Planner, HardSidesArePlannedForByTheirFilters) {
                       name[2] == 'E' ? kEif : (name[2] == 'A' ? kAdf : kApdf));
     };
     const auto last = [&](const std::string& a, const std::string& b) {
-        return net::strategy_names(plan_of(hard(a, kCaller), hard(b, kCallee)).sides[0]).back();
+        return std::string{net::name(last_udp(plan_of(hard(a, kCaller), hard(b, kCallee)).sides[0]).strategy)};
     };
     // Open filter, and the other one looks at addresses only: the answer to a check gets in.
     EXPECT_EQ(last("ASE", "ARE"), "udp");
@@ -228,11 +239,11 @@ TEST(Planner, ABirthdayIsDoneWithinSixSeconds) {
     const auto planned = plan_of("R", "E");
     int probes = 0;
     for (const auto& step : planned.sides[1].steps) {
-        EXPECT_LE(step.start + step.budget, 6s);
+        EXPECT_LE(step.strategy == Strategy::tcp ? 0s : step.start + step.budget, 6s);
         probes += step.probes;
     }
     EXPECT_EQ(probes, net::kMaxScanProbes);
-    EXPECT_EQ(planned.sides[0].steps.back().sockets, net::kMaxPunchSockets);
+    EXPECT_EQ(last_udp(planned.sides[0]).sockets, net::kMaxPunchSockets);
 }
 
 TEST(Planner, ACountedPortScansFromItsOwnSocket) {
@@ -260,14 +271,14 @@ TEST(Planner, ACountedPortScansFromItsOwnSocket) {
 
 TEST(Planner, ABlockIsScannedAtOnceAndWhole) {
     const auto planned = plan_of("C", "E");
-    const auto& scan = planned.sides[1].steps.back();
+    const auto& scan = last_udp(planned.sides[1]);
     EXPECT_THAT(scan.ranges, ElementsAre(net::PortRange{.first = 30'000, .last = 30'255}));
     EXPECT_EQ(scan.probes, 256);
     auto wide = of_class("C", kCaller);
     wide->udp.block = net::PortRange{.first = 10'000, .last = 12'047};
     const auto widest = plan_of(wide, of_class("E", kCallee));
     EXPECT_EQ(count(widest.sides[1], PunchAct::scan), 1U) << "all that may be probed in a minute";
-    EXPECT_LE(widest.sides[1].steps.back().start + widest.sides[1].steps.back().budget, 3s);
+    EXPECT_LE(last_udp(widest.sides[1]).start + last_udp(widest.sides[1]).budget, 3s);
 }
 
 std::optional<net::NetReport> with_block(std::uint16_t width, const net::Address& address) {
@@ -281,7 +292,7 @@ TEST(Planner, TwoBlocksAreFilledTowardOnePortOfEach) {
     ASSERT_EQ(planned.links.size(), 1U) << "then the blocks have no port left";
     EXPECT_EQ(planned.links[0].kind, PunchLink::Kind::aim);
     for (const std::size_t who : {0U, 1U}) {
-        const auto& open = planned.sides[who].steps.back();
+        const auto& open = last_udp(planned.sides[who]);
         EXPECT_EQ(open.sockets, 240) << "a sixteenth is left to others";
         EXPECT_EQ(open.target.port, 0) << "it comes with the samples";
         EXPECT_EQ(planned.links[0].model[who].block, (net::PortRange{.first = 30'000, .last = 30'255}));
@@ -291,15 +302,15 @@ TEST(Planner, TwoBlocksAreFilledTowardOnePortOfEach) {
 TEST(Planner, ABlockIsFilledTowardWhereASequenceWillBe) {
     const auto planned = plan_of("C", "S");
     ASSERT_EQ(planned.links.size(), 1U);
-    EXPECT_EQ(planned.sides[0].steps.back().sockets, 240);
-    EXPECT_EQ(planned.sides[1].steps.back().sockets, 49);
+    EXPECT_EQ(last_udp(planned.sides[0]).sockets, 240);
+    EXPECT_EQ(last_udp(planned.sides[1]).sockets, 49);
     const auto wide = plan_of(with_block(512, kCaller), of_class("S", kCallee));
     EXPECT_EQ(wide.links.size(), 2U) << "half of it each time";
 }
 
 TEST(Planner, WideBlocksAreNotWorthTheProbes) {
     const auto last = [](const auto& caller, const auto& callee) {
-        return net::strategy_names(plan_of(caller, callee).sides[0]).back();
+        return std::string{net::name(last_udp(plan_of(caller, callee).sides[0]).strategy)};
     };
     EXPECT_EQ(last(with_block(320, kCaller), with_block(320, kCallee)), "predict");
     EXPECT_EQ(last(with_block(360, kCaller), with_block(360, kCallee)), "udp") << "two of three times two of three";
@@ -328,7 +339,7 @@ TEST(Planner, AnUnmeasuredMappingIsPlannedForBothWays) {
     auto guessed = of_class("S", kCallee);
     guessed->udp.mapping = NatBehavior::unknown;
     const auto planned = plan_of(of_class("E", kCaller), guessed);
-    EXPECT_EQ(strategies(planned.sides[0]), "host udp predict");
+    EXPECT_EQ(strategies(planned.sides[0]), "host udp predict tcp");
     EXPECT_EQ(planned.sides[0].steps.at(planned.links[0].scan_step).start, 300ms) << "plain checks go first";
     const auto hard = plan_of(of_class("R", kCaller), guessed);
     EXPECT_EQ(count(hard.sides[0], PunchAct::open), 1U) << "against a hard side the other one counts as easy";
@@ -350,7 +361,7 @@ TEST(Planner, OneAddressIsOneNat) {
     const auto two = of_class("E", kCaller);
     const auto planned = plan({.report = &*one, .observed = kCaller}, {.report = &*two, .observed = kCaller}, {});
     EXPECT_EQ(planned.sides[0].topology, "same NAT");
-    EXPECT_EQ(strategies(planned.sides[0]), "host udp") << "hairpin, or an address inside";
+    EXPECT_EQ(strategies(planned.sides[0]), "host udp tcp") << "hairpin, or an address inside";
 }
 
 TEST(Planner, TheCandidateOfTheCallIsNewerThanTheReport) {
@@ -361,7 +372,7 @@ TEST(Planner, TheCandidateOfTheCallIsNewerThanTheReport) {
                                .rtt = {},
                                .reflexive = net::Endpoint{.address = kCaller, .port = 1234}},
                               {.report = &*hard, .observed = kCallee}, {});
-    EXPECT_EQ(planned.sides[1].steps.back().target.port, 1234);
+    EXPECT_EQ(last_udp(planned.sides[1]).target.port, 1234);
 }
 
 TEST(Planner, NothingIsProbedWhereTheServerDidNotSeeThePeer) {
@@ -373,12 +384,12 @@ TEST(Planner, NothingIsProbedWhereTheServerDidNotSeeThePeer) {
     lying.udp.reflexive->address = victim;
     EXPECT_EQ(
         strategies(plan({.report = &*easy, .observed = kCaller}, {.report = &lying, .observed = kCallee}, {}).sides[0]),
-        "host udp");
+        "host udp tcp");
     lying = *easy;
     lying.udp.reflexive->address = victim;
     EXPECT_EQ(
         strategies(plan({.report = &lying, .observed = kCaller}, {.report = &*hard, .observed = kCallee}, {}).sides[1]),
-        "host udp");
+        "host udp tcp");
 }
 
 TEST(Planner, NoAddressOfAPrivateOrSpecialNetworkIsProbed) {
@@ -391,7 +402,7 @@ TEST(Planner, NoAddressOfAPrivateOrSpecialNetworkIsProbed) {
         const auto easy = of_class("E", kCaller);
         const auto hard = of_class("R", address);
         const auto planned = plan({.report = &*easy, .observed = kCaller}, {.report = &*hard, .observed = address}, {});
-        EXPECT_EQ(strategies(planned.sides[0]), "host udp");
+        EXPECT_EQ(strategies(planned.sides[0]), "host udp tcp");
     }
     EXPECT_TRUE(is_scannable(kCaller));
 }
@@ -401,7 +412,7 @@ TEST(Planner, AMappedAddressIsTheSameAddress) {
     const auto hard = of_class("R", kCallee);
     const auto mapped = *net::Address::parse("::ffff:203.0.113.1");
     const auto planned = plan({.report = &*easy, .observed = kCaller}, {.report = &*hard, .observed = mapped}, {});
-    EXPECT_EQ(planned.sides[0].steps.back().target.address, kCallee);
+    EXPECT_EQ(last_udp(planned.sides[0]).target.address, kCallee);
 }
 
 TEST(Planner, WhatNeverWorkedGoesLastAndIsNotDropped) {
@@ -410,12 +421,12 @@ TEST(Planner, WhatNeverWorkedGoesLastAndIsNotDropped) {
     for (std::uint32_t i = 0; i < PunchHistory::kMinTries - 1; ++i) {
         history.record(host, false);
     }
-    EXPECT_EQ(strategies(plan_of("E", "E", history).sides[0]), "host udp") << "19 tries say nothing";
+    EXPECT_EQ(strategies(plan_of("E", "E", history).sides[0]), "host udp tcp") << "19 tries say nothing";
     history.record(host, false);
-    EXPECT_EQ(strategies(plan_of("E", "E", history).sides[0]), "udp host");
-    EXPECT_EQ(strategies(plan_of("E", "E+", history).sides[0]), "host udp") << "other classes, other history";
+    EXPECT_EQ(strategies(plan_of("E", "E", history).sides[0]), "udp host tcp");
+    EXPECT_EQ(strategies(plan_of("E", "E+", history).sides[0]), "host udp tcp") << "other classes, other history";
     history.record(host, true);
-    EXPECT_EQ(strategies(plan_of("E", "E", history).sides[0]), "host udp") << "once in 21 is not never";
+    EXPECT_EQ(strategies(plan_of("E", "E", history).sides[0]), "host udp tcp") << "once in 21 is not never";
 }
 
 TEST(PunchHistory, ForgetsSlowlyAndTellsEachChangeOnce) {
@@ -439,6 +450,48 @@ TEST(PunchHistory, IgnoresCountsThatCannotBe) {
     history.load({.key = {.lower = static_cast<NatClass>(99), .higher = static_cast<NatClass>(99)}, .tries = 5});
     history.load({.key = {.lower = NatClass::easy, .higher = NatClass::easy, .strategy = static_cast<Strategy>(9)}});
     EXPECT_FALSE(history.find(key));
+}
+
+// --- TCP ---
+
+TEST(PlannerTcp, BeginsAtOnceWhereUdpIsBlocked) {
+    for (const std::string other : {"O", "E", "S", "R", "B", "?"}) {
+        EXPECT_EQ(tcp_start(plan_of("B", other).sides[0]), 0s) << other;
+        EXPECT_EQ(tcp_start(plan_of(other, "B").sides[1]), 0s) << other;
+    }
+}
+
+TEST(PlannerTcp, ComesBehindPlainChecksAndTheirRoundTrips) {
+    EXPECT_EQ(tcp_start(plan_of("E", "E").sides[0]), 1s);
+    const auto easy = of_class("E", kCaller);
+    const auto far = plan({.report = &*easy, .observed = kCaller, .rtt = 300ms},
+                          {.report = &*easy, .observed = kCallee, .rtt = 200ms}, {});
+    EXPECT_EQ(tcp_start(far.sides[0]), 1500ms);
+    EXPECT_EQ(tcp_start(far.sides[1]), 1500ms) << "at the same instant";
+}
+
+TEST(PlannerTcp, ComesBehindAllThatPunches) {
+    for (const std::string other : {"S", "C", "R"}) {
+        const auto planned = plan_of("E", other);
+        for (const auto& side : planned.sides) {
+            for (const auto& step : side.steps) {
+                const auto end = step.act == PunchAct::check ? Duration{} : step.start + step.budget;
+                EXPECT_LE(std::min(end, net::kMaxPunchStart), tcp_start(side)) << other;
+            }
+        }
+        EXPECT_EQ(tcp_start(planned.sides[0]), tcp_start(planned.sides[1]));
+    }
+}
+
+TEST(PlannerTcp, WaitsForNothingThatWasTakenOutOfThePlan) {
+    EXPECT_LE(tcp_start(checks_only(plan_of("E", "R")).sides[0]), 2s);
+}
+
+TEST(PlannerTcp, AHostWithoutANatIsReachedDirectlyThoughUdpIsBlockedThere) {
+    auto open = of_class("B", kCaller);
+    open->tcp.mapping = NatBehavior::none;
+    EXPECT_EQ(strategies(plan_of(open, of_class("E", kCallee)).sides[0]), "host reverse tcp");
+    EXPECT_EQ(strategies(plan_of(of_class("B", kCaller), open).sides[0]), "host reverse tcp");
 }
 
 }  // namespace

@@ -35,6 +35,13 @@ TEST(SessionOffer, SurvivesTheWire) {
     EXPECT_EQ(parsed->ice.pwd, offer.ice.pwd);
 }
 
+TEST(SessionOffer, NamesTheSessionThatIsToGoOn) {
+    auto offer = sample_offer();
+    EXPECT_EQ(parse_offer(serialize(offer))->resume, 0U);
+    offer.resume = 0x8877665544332211;
+    EXPECT_EQ(parse_offer(serialize(offer))->resume, offer.resume);
+}
+
 TEST(SessionOffer, IsRefusedAtEveryTruncation) {
     const auto bytes = serialize(sample_offer());
     for (std::size_t size = 0; size < bytes.size(); ++size) {

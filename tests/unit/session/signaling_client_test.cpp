@@ -151,6 +151,30 @@ TEST_F(SignalingClientTest, BacksOffWithJitterBetweenAttempts) {
     EXPECT_GT(previous, 1s);
 }
 
+TEST_F(SignalingClientTest, AServerInDoubtIsKeptIfItIsHeardSoon) {
+    auto client = make();
+    log_in(client);
+    ASSERT_TRUE(next<SignalingClient::Online>(client));
+    client.doubt(now_);
+    ASSERT_TRUE(server_.send(signaling::serialize(signaling::ToPeer{signaling::Pong{.token = 1}})));
+    client.handle_bytes(server_.poll_output(), now_ + 2s);
+    client.handle_timeout(now_ + SignalingClient::kDoubt);
+    EXPECT_TRUE(client.online());
+}
+
+TEST_F(SignalingClientTest, AServerInDoubtThatIsNotHeardIsGivenUpSoon) {
+    auto client = make();
+    log_in(client);
+    ASSERT_TRUE(next<SignalingClient::Online>(client));
+    client.doubt(now_);
+    EXPECT_FALSE(client.poll_output().empty()) << "it is asked";
+    client.doubt(now_ + 1s);
+    client.handle_timeout(now_ + SignalingClient::kDoubt - 1ms);
+    EXPECT_TRUE(client.online());
+    client.handle_timeout(now_ + SignalingClient::kDoubt);
+    EXPECT_FALSE(client.online());
+}
+
 TEST_F(SignalingClientTest, PingsASilentServerAndGivesItUpWithinThirtySeconds) {
     auto client = make();
     log_in(client);

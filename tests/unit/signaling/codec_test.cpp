@@ -21,7 +21,11 @@ net::Candidate candidate(std::string_view endpoint, net::CandidateType type = ne
 }
 
 std::vector<net::Candidate> candidates() {
-    return {candidate("192.0.2.1:1000"), candidate("[2001:db8::1]:65535", net::CandidateType::server_reflexive),
+    auto over_tcp = candidate("192.0.2.1:1000");
+    over_tcp.transport = net::Transport::tcp;
+    over_tcp.tcp_type = net::TcpType::simultaneous_open;
+    return {over_tcp, candidate("192.0.2.1:1000"),
+            candidate("[2001:db8::1]:65535", net::CandidateType::server_reflexive),
             candidate("10.0.0.1:1", net::CandidateType::peer_reflexive),
             candidate("[fe80::1]:3478", net::CandidateType::relayed)};
 }

@@ -156,7 +156,7 @@ TEST(PunchCodec, EveryActHasWhatItNeeds) {
     EXPECT_EQ(scan([](auto& step) { step.target.port = 1; }), Errc::malformed);
     EXPECT_EQ(scan([](auto& step) { step.ranges = {{.first = 0, .last = 9}}; }), Errc::malformed);
     EXPECT_EQ(scan([](auto& step) { step.ranges = {{.first = 9, .last = 8}}; }), Errc::malformed);
-    EXPECT_EQ(open([](auto& step) { step.strategy = static_cast<Strategy>(6); }), Errc::malformed);
+    EXPECT_EQ(open([](auto& step) { step.strategy = static_cast<Strategy>(7); }), Errc::malformed);
     EXPECT_EQ(open([](auto& step) { step.act = static_cast<PunchAct>(0); }), Errc::malformed);
     EXPECT_FALSE(open([](auto& step) { step.target.port = 0; })) << "the port comes with a PunchScan";
     EXPECT_FALSE(scan([](auto& step) { step.ranges.clear(); })) << "they come with a PunchScan";
@@ -185,7 +185,7 @@ TEST(PunchCodec, RefusesSamplesAndScansOutOfBounds) {
     EXPECT_EQ((refusal<PunchScan, ToPeer>({.call = {1}, .step = 0, .ranges = {}})), Errc::malformed);
     EXPECT_EQ((refusal<PunchScan, ToPeer>({.call = {1}, .step = 16, .ranges = {{.first = 1, .last = 2}}})),
               Errc::malformed);
-    EXPECT_EQ((refusal<PunchOutcome, ToServer>({.call = {1}, .strategy = static_cast<Strategy>(6)})), Errc::malformed);
+    EXPECT_EQ((refusal<PunchOutcome, ToServer>({.call = {1}, .strategy = static_cast<Strategy>(7)})), Errc::malformed);
 }
 
 TEST(PunchCodec, ASenderCutsItsListsDown) {

@@ -218,6 +218,20 @@ TEST(TurnChannel, HasANumberThatRfc8656Left) {
     EXPECT_EQ(at.bind(0x4000, kPeerV6).error(), 443);
 }
 
+// Coturn took the last one of several (NAT traversal research §4.1).
+TEST(TurnChannel, IsOfTheFirstPeerThatIsNamed) {
+    Relayed at;
+    const auto named_twice = [](auto& b) {
+        channel(0x4000, kPeer)(b);
+        b.channel_number(0x4001).address(AttributeType::xor_peer_address, endpoint("127.0.0.1:22"));
+    };
+    ASSERT_TRUE(at.world.ask(at.client, stun::kChannelBind, named_twice).ok());
+    at.world.on_channel(at.client, 0x4000, "x");
+    at.world.on_channel(at.client, 0x4001, "x");
+    ASSERT_THAT(at.world.to_peers, SizeIs(1));
+    EXPECT_EQ(at.world.to_peers[0].peer, kPeer);
+}
+
 TEST(TurnChannel, IsBounded) {
     TurnConfig config;
     config.limits.channels = 2;
