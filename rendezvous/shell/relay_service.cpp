@@ -24,7 +24,7 @@ constexpr Admission::Config kGuests{.max_connections = 1000,
                                     .max_per_site = 128,
                                     .max_logging_in_per_site = 128,
                                     .opens = {}};
-/// How often idle connections are looked for, and the clock of the system is told to the core.
+/// How often idle connections are looked for, and the core is told the clock and the addresses of the system.
 constexpr Duration kSweep = 2s;
 
 std::chrono::seconds unix_time() {
@@ -163,6 +163,7 @@ io::asio::awaitable<void> RelayService::sweep() {
         co_await sweeper_.async_wait(io::use_tuple);
         const auto now = io::now();
         core_.authenticator().set_unix_time(unix_time(), now);
+        set_policy();
         for (const auto& [client, link] : links_) {
             if (!link->paired() && now - link->heard() >= kIdle && !core_.has_allocation(client)) {
                 link->close();
