@@ -32,6 +32,14 @@ bool Agent::Impl::send_one(TimePoint now) {
     return false;
 }
 
+// Deviation from RFC 8445 §6.1.4.2: of each kind of relayed pair one goes along with the first checks instead of behind
+// all others. The relay is the path that works first if any does, and data need not wait for a better one.
+void Agent::Impl::send_relayed(TimePoint now) {
+    if (auto* relayed = remote_ ? checklist_.next_relayed() : nullptr) {
+        start_check(*relayed, now);
+    }
+}
+
 void Agent::Impl::start_check(Pair& pair, TimePoint now) {
     transactions_.cancel(pair.path);
     if (!pair.valid()) {
@@ -86,6 +94,7 @@ void Agent::Impl::handle_response(const net::PathAddresses& path, const stun::Me
     }
     if (success) {
         consent_.refresh(asked.path, now);
+        spare_consent_.refresh(asked.path, now);
         handle_success(asked, *mapped, now);
         return;
     }
@@ -116,6 +125,7 @@ void Agent::Impl::handle_success(const Transaction& asked, const net::Endpoint& 
             nominate_at_ = now + 100ms + pair->rtt;
         }
         events_.emplace_back(Validated{.pair = checklist_.describe(*pair)});
+        choose_spare(now);
     }
     // RFC 8445 §7.2.5.3.4 and §7.3.1.5. A nomination that a better one has replaced still counts while nothing is
     // selected.
@@ -162,6 +172,9 @@ void Agent::Impl::fail_pair(const Transaction& asked) {
     transactions_.cancel(asked.path);
     pair->state = PairState::failed;
     pair->nominate = false;
+    if (spare_ == asked.path) {
+        lose_spare();
+    }
     if (nominated_ == asked.path) {
         nominated_ = selected_ == asked.path ? std::nullopt : selected_;
     }
