@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstring>
 #include <optional>
+#include <vector>
 
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -71,14 +72,18 @@ Ancillary read_ancillary(msghdr& message) {
 }  // namespace
 
 struct UdpReceiver::Buffers {
-    std::array<Slot, kBatch> slots;
-    std::array<mmsghdr, kBatch> headers;
-    std::array<std::array<std::uint8_t, kBufferSize>, kBatch> data;
+    explicit Buffers(std::size_t count)
+        : slots(count), headers(count), data(std::make_unique_for_overwrite<std::uint8_t[]>(count * kBufferSize)) {
+        prepare(count);
+    }
 
-    void prepare() {
-        for (std::size_t i = 0; i < kBatch; ++i) {
+    [[nodiscard]] ByteSpan buffer(std::size_t index) const { return {&data[index * kBufferSize], kBufferSize}; }
+
+    /// The first `count` slots, which the kernel may have written to.
+    void prepare(std::size_t count) {
+        for (std::size_t i = 0; i < count; ++i) {
             auto& slot = slots[i];
-            slot.data = {.iov_base = data[i].data(), .iov_len = data[i].size()};
+            slot.data = {.iov_base = buffer(i).data(), .iov_len = kBufferSize};
             auto& header = headers[i];
             header = {};
             header.msg_hdr.msg_name = &slot.source;
@@ -89,19 +94,42 @@ struct UdpReceiver::Buffers {
             header.msg_hdr.msg_controllen = slot.control.bytes.size();
         }
     }
+
+    std::vector<Slot> slots;
+    std::vector<mmsghdr> headers;
+    std::unique_ptr<std::uint8_t[]> data;
+    std::size_t used = 0;
 };
 
-UdpReceiver::UdpReceiver() : buffers_(std::make_unique_for_overwrite<Buffers>()) {}
+UdpReceiver::UdpReceiver(std::size_t slots) : buffers_(std::make_unique<Buffers>(slots)) {}
 
 UdpReceiver::UdpReceiver(UdpReceiver&&) noexcept = default;
 UdpReceiver& UdpReceiver::operator=(UdpReceiver&&) noexcept = default;
 UdpReceiver::~UdpReceiver() = default;
 
 std::size_t UdpReceiver::receive(int descriptor) {
-    buffers_->prepare();
-    const int count = ::recvmmsg(descriptor, buffers_->headers.data(), kBatch, MSG_DONTWAIT, nullptr);
+    const auto wanted = static_cast<unsigned>(std::min(kBatch, room()));
+    if (wanted == 0) {
+        return 0;
+    }
+    const int count = ::recvmmsg(descriptor, &buffers_->headers[buffers_->used], wanted, MSG_DONTWAIT, nullptr);
     // A pending ICMP error ends one call and is no news about this socket.
-    return count > 0 ? static_cast<std::size_t>(count) : 0;
+    const auto received = count > 0 ? static_cast<std::size_t>(count) : 0;
+    buffers_->used += received;
+    return received;
+}
+
+void UdpReceiver::clear() {
+    buffers_->prepare(buffers_->used);
+    buffers_->used = 0;
+}
+
+std::size_t UdpReceiver::size() const {
+    return buffers_->used;
+}
+
+std::size_t UdpReceiver::room() const {
+    return buffers_->slots.size() - buffers_->used;
 }
 
 UdpReceiver::Message UdpReceiver::read(std::size_t index, const net::Endpoint& local) {
@@ -115,7 +143,7 @@ UdpReceiver::Message UdpReceiver::read(std::size_t index, const net::Endpoint& l
     return {
         .path = {.local = {.address = ancillary.destination.value_or(local.address), .port = local.port},
                  .remote = *remote},
-        .bytes = ByteSpan{buffers_->data[index]}.first(header.msg_len),
+        .bytes = buffers_->buffer(index).first(header.msg_len),
         // An empty datagram is one too.
         .segment_size = std::max<std::size_t>(1, ancillary.segment_size > 0 ? ancillary.segment_size : header.msg_len),
         .ecn = ancillary.ecn};

@@ -15,13 +15,20 @@ class UdpReceiver {
     /// Messages of one system call, each of which may be many datagrams.
     static constexpr std::size_t kBatch = 16;
 
-    UdpReceiver();
+    /// Room for `slots` messages; each takes 64 KB of addresses, and of memory what has ever been received into it.
+    explicit UdpReceiver(std::size_t slots = kBatch);
     UdpReceiver(UdpReceiver&&) noexcept;
     UdpReceiver& operator=(UdpReceiver&&) noexcept;
     ~UdpReceiver();
 
-    /// One system call, without waiting. What it has read is valid until the next one. Returns the messages.
+    /// One system call, without waiting: up to kBatch messages, as far as there is room. They are `size()` before and
+    /// what follows, and valid until `clear`. Returns how many.
     [[nodiscard]] std::size_t receive(int descriptor);
+    void clear();
+
+    [[nodiscard]] std::size_t size() const;
+    /// Messages that can be received before `clear`.
+    [[nodiscard]] std::size_t room() const;
 
     /// Hands the datagrams of message `index` over until `on_datagram` says false. `local` is what the socket is bound
     /// to: the port, and the address where the kernel does not tell. Returns how many were handed over.

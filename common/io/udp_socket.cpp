@@ -176,6 +176,7 @@ std::size_t UdpSocket::receive(const OnDatagram& on_datagram, const std::functio
         if (!state_->receiver) {
             state_->receiver.emplace();
         }
+        state_->receiver->clear();
         const auto count = state_->receiver->receive(socket.native_handle());
         for (std::size_t i = 0; i < count && socket.is_open(); ++i) {
             delivered += state_->receiver->deliver(i, state_->local, deliver);

@@ -24,7 +24,7 @@ constexpr Admission::Config kGuests{.max_connections = 1000,
                                     .max_per_site = 128,
                                     .max_logging_in_per_site = 128,
                                     .opens = {}};
-/// How often idle connections are looked for, and the clock of the system is told to the core.
+/// How often idle connections are looked for, and the core is told the clock and the addresses of the system.
 constexpr Duration kSweep = 2s;
 
 std::chrono::seconds unix_time() {
@@ -125,13 +125,20 @@ void RelayService::set_policy() {
                                        .first_relay_port = options_.ports.first,
                                        .last_relay_port = options_.ports.last};
     const auto local = io::local_addresses(true);
-    config.own.insert(config.own.end(), local.begin(), local.end());
     for (const auto& listener : listeners_) {
         if (!listener.address.is_unspecified()) {
             config.listeners.push_back(listener);
+            config.own.push_back(listener.address);
             continue;
         }
-        for (const auto& address : config.own) {
+        for (const auto& address : local) {
+            config.listeners.push_back({.address = address, .port = listener.port});
+            // Whoever comes by the wildcard may come from anywhere: loopback is not for them.
+            if (!address.is_loopback()) {
+                config.own.push_back(address);
+            }
+        }
+        for (const auto& address : options_.external) {
             config.listeners.push_back({.address = address, .port = listener.port});
         }
     }
@@ -156,6 +163,7 @@ io::asio::awaitable<void> RelayService::sweep() {
         co_await sweeper_.async_wait(io::use_tuple);
         const auto now = io::now();
         core_.authenticator().set_unix_time(unix_time(), now);
+        set_policy();
         for (const auto& [client, link] : links_) {
             if (!link->paired() && now - link->heard() >= kIdle && !core_.has_allocation(client)) {
                 link->close();

@@ -17,6 +17,12 @@ namespace {
 constexpr int kPortAttempts = 64;
 /// Sockets served between two looks at everything else.
 constexpr std::size_t kReady = 64;
+/// With all of these ready, so many times before anything else is looked at.
+constexpr int kRounds = 4;
+/// Messages received from all of them before what they carried is sent on. Each takes two pages or more.
+constexpr std::size_t kSlots = 64;
+/// With less room a busy socket would have many system calls for a few messages each.
+constexpr std::size_t kRoom = 8;
 /// Errors read from one socket before the next.
 constexpr int kErrorsAtOnce = 16;
 
@@ -25,7 +31,12 @@ constexpr std::uint32_t kEvents = EPOLLIN | EPOLLERR;
 }  // namespace
 
 RelaySockets::RelaySockets(io::asio::any_io_executor executor, PortRange ports, io::UdpGather& gather, Rng& rng)
-    : ports_(ports), gather_(gather), rng_(rng), epoll_(::epoll_create1(EPOLL_CLOEXEC)), ready_(std::move(executor)) {
+    : ports_(ports),
+      gather_(gather),
+      rng_(rng),
+      receiver_(kSlots),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      ready_(std::move(executor)) {
     boost::system::error_code ignored;
     ready_.assign(epoll_, ignored);
 }
@@ -43,18 +54,32 @@ void RelaySockets::stop() {
 }
 
 io::asio::awaitable<void> RelaySockets::run(Handler handler) {
-    std::array<epoll_event, kReady> events{};
     while (!stopping_) {
         const auto result = co_await ready_.async_wait(io::asio::posix::stream_descriptor::wait_read, io::use_tuple);
         if (stopping_ || std::get<0>(result)) {
             co_return;
         }
-        const int count = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 0);
-        for (int i = 0; i < count; ++i) {
-            const auto& event = events.at(static_cast<std::size_t>(i));
-            serve(turn::RelayId{event.data.u64}, event.events, handler);
+        for (int round = 0; round < kRounds && serve_ready(handler); ++round) {}
+    }
+}
+
+bool RelaySockets::serve_ready(const Handler& handler) {
+    std::array<epoll_event, kReady> events{};
+    const int count = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 0);
+    for (int i = 0; i < count; ++i) {
+        const auto& event = events.at(static_cast<std::size_t>(i));
+        serve(turn::RelayId{event.data.u64}, event.events, handler);
+        if (receiver_.room() < kRoom) {
+            end_batch(handler);
         }
     }
+    end_batch(handler);
+    return count == static_cast<int>(events.size());
+}
+
+void RelaySockets::end_batch(const Handler& handler) {
+    handler.after_batch();
+    receiver_.clear();
 }
 
 void RelaySockets::serve(turn::RelayId id, std::uint32_t events, const Handler& handler) {
@@ -66,6 +91,7 @@ void RelaySockets::serve(turn::RelayId id, std::uint32_t events, const Handler& 
     if ((events & EPOLLERR) != 0) {
         read_errors(id, relay, handler);
     }
+    const auto first = receiver_.size();
     const auto count = receiver_.receive(relay.descriptor);
     bool open = true;
     const auto deliver = [&](const net::Received& datagram) {
@@ -74,10 +100,7 @@ void RelaySockets::serve(turn::RelayId id, std::uint32_t events, const Handler& 
         return open;
     };
     for (std::size_t i = 0; i < count && open; ++i) {
-        receiver_.deliver(i, relay.local, deliver);
-    }
-    if (count > 0) {
-        handler.after_batch();
+        receiver_.deliver(first + i, relay.local, deliver);
     }
 }
 

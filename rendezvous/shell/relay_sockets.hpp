@@ -65,6 +65,9 @@ class RelaySockets {
 
     [[nodiscard]] Result<Relay> bind(const net::Endpoint& at) const;
     [[nodiscard]] Status watch(turn::RelayId id, const Relay& relay);
+    /// True if there may be more that are ready.
+    [[nodiscard]] bool serve_ready(const Handler& handler);
+    void end_batch(const Handler& handler);
     void serve(turn::RelayId id, std::uint32_t events, const Handler& handler);
     void read_errors(turn::RelayId id, const Relay& relay, const Handler& handler);
 

@@ -25,9 +25,10 @@ def find_python():
 
 
 class AioicePair:
-    """For one attempt, after Couple.reset(). Both are connected to the relay and have gathered before it begins."""
+    """For one attempt, after Couple.reset(). Both are connected to the relay and have gathered before it begins. `turn` is
+    what aioice_agent.py takes."""
 
-    def __init__(self, server, hosts):
+    def __init__(self, server, hosts, turn=None):
         self._listener = netlab.in_namespace(server.namespace.path,
                                              lambda: socket.create_server((server.address, _RELAY_PORT)))
         threading.Thread(target=self._relay, daemon=True).start()
@@ -36,7 +37,7 @@ class AioicePair:
         for role, host in zip(("call", "wait"), hosts):
             self._agents.append(subprocess.Popen(
                 host.namespace.command([python, "-B", _AGENT, role, f"{server.address}:{_STUN_PORT}",
-                                        f"{server.address}:{_RELAY_PORT}"]),
+                                        f"{server.address}:{_RELAY_PORT}", *([turn] if turn else [])]),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=sandbox.die_with_parent))
         for agent in self._agents:
             if agent.stdout.readline() != "ready\n":

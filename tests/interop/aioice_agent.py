@@ -1,5 +1,6 @@
 """One ICE agent of aioice, an implementation that this project did not write. Started with the role, `call` or `wait`, the
-STUN server and where lines are passed on to the other agent, both ADDRESS:PORT.
+STUN server and where lines are passed on to the other agent, both ADDRESS:PORT, and perhaps a TURN server, as
+ADDRESS:PORT:USER:PASSWORD:TRANSPORT with udp, tcp or tls.
 
 It says "ready" when it is connected there and has gathered its candidates. On the line "go" on stdin the caller connects
 to the other agent, and ends with a JSON line: {"connected": …, "exchanged_ms", "connected_ms", "echoed_ms", "remote"}, in
@@ -9,6 +10,7 @@ and back, which is what `connected` says.
 
 import asyncio
 import json
+import ssl
 import sys
 import time
 
@@ -18,8 +20,18 @@ _PATIENCE_S = 45
 _ECHO_PATIENCE_S = 5
 
 
-async def _gather(controlling, stun):
-    connection = aioice.Connection(ice_controlling=controlling, stun_server=stun, use_ipv6=False)
+def _turn_options(turn):
+    if not turn:
+        return {}
+    address, port, user, password, transport = turn.split(":")
+    return {"turn_server": (address, int(port)), "turn_username": user, "turn_password": password,
+            "turn_transport": "udp" if transport == "udp" else "tcp",
+            # The certificate of a lab is nobody's.
+            "turn_ssl": ssl._create_unverified_context() if transport == "tls" else False}
+
+
+async def _gather(controlling, stun, turn):
+    connection = aioice.Connection(ice_controlling=controlling, stun_server=stun, use_ipv6=False, **_turn_options(turn))
     await connection.gather_candidates()
     return connection
 
@@ -73,9 +85,9 @@ def _endpoint(text):
     return address, int(port)
 
 
-async def main(role, stun, other):
+async def main(role, stun, other, turn=None):
     reader, writer = await asyncio.open_connection(*_endpoint(other))
-    connection = await _gather(role == "call", _endpoint(stun))
+    connection = await _gather(role == "call", _endpoint(stun), turn)
     print("ready", flush=True)
     if role == "call":
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)

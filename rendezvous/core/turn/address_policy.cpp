@@ -158,8 +158,7 @@ AddressPolicy::AddressPolicy(const Config& config) : config_(config) {
 }
 
 bool AddressPolicy::is_own(const Address& plain) const {
-    return std::ranges::find(config_.own, plain) != config_.own.end() ||
-           std::ranges::any_of(config_.listeners, [&](const auto& listener) { return listener.address == plain; });
+    return std::ranges::find(config_.own, plain) != config_.own.end();
 }
 
 bool AddressPolicy::is_open(const Address& peer, const Address& plain) const {

@@ -35,7 +35,8 @@ class AddressPolicy {
         std::vector<AddressRange> allow{};
         /// Where the server itself listens; concrete addresses, all of them.
         std::vector<net::Endpoint> listeners{};
-        /// The addresses of the server: those of its listeners and relays, and what the outside takes for them.
+        /// Addresses that relays may have, and what the outside takes for them. Loopback is among them only if the
+        /// server listens on nothing else: what waits there in the range of relays is somebody else's.
         std::vector<net::Address> own{};
         /// Ports of relays, on the server's own addresses.
         std::uint16_t first_relay_port = 49152;

@@ -154,6 +154,25 @@ TEST_F(RelayOnTcp, AllocateIsChallengedInAFewBytes) {
     EXPECT_EQ(relay_.counts(), turn::TurnCounts{});
 }
 
+TEST_F(RelayOnTcp, DataForASlowClientIsDroppedAtTheBoundAndAnswersHaveRoomLeft) {
+    const auto link_of_a_slow_client = std::make_shared<TurnLink>(link_, nullptr);
+    auto& link = *link_of_a_slow_client;
+    const Bytes header(4);
+    const Bytes payload(1200);
+    std::size_t taken = 0;
+    while (link.send_data(header, payload)) {
+        taken += header.size() + payload.size();
+        ASSERT_LE(taken, TurnLink::kMaxData);
+    }
+    EXPECT_GT(taken, TurnLink::kMaxData - 1300);
+    link.send(Bytes(1000));
+    EXPECT_TRUE(link.is_open());
+    for (int i = 0; i < 100; ++i) {
+        link.send(Bytes(1000));
+    }
+    EXPECT_FALSE(link.is_open()) << "who asks and never reads loses the connection";
+}
+
 TEST_F(RelayOnTcp, ClientThatLeavesEndsIt) {
     send(ByteView{request()}.first(7));
     client_.close();

@@ -45,8 +45,11 @@ class ServiceTest : public testing::Test {
         return socket;
     }
 
-    /// Logs in and returns what the server says first.
-    signaling::Welcome welcome(tcp::socket socket) {
+    signaling::Welcome welcome(tcp::socket socket) { return first_of<signaling::Welcome>(std::move(socket)); }
+
+    /// Logs in and returns the first message of its kind.
+    template <class T>
+    T first_of(tcp::socket socket) {
         const auto who = identity(1);
         const signaling::Hello hello{.id = who.id(), .version = 1, .agent = "test"};
         auto link = signaling::SecureLink::client(who.noise_keys(), signaling::serialize(hello), rng_);
@@ -55,8 +58,11 @@ class ServiceTest : public testing::Test {
             if (const auto bytes = link.poll_output(); !bytes.empty()) {
                 io::asio::write(socket, io::asio::buffer(bytes));
             }
-            if (const auto frame = link.poll_frame()) {
-                return std::get<signaling::Welcome>(signaling::parse_to_peer(*frame).value());
+            while (const auto frame = link.poll_frame()) {
+                const auto message = signaling::parse_to_peer(*frame).value();
+                if (const auto* wanted = std::get_if<T>(&message)) {
+                    return *wanted;
+                }
             }
             boost::system::error_code ec;
             const auto size = socket.read_some(io::asio::buffer(buffer), ec);
@@ -119,6 +125,17 @@ TEST_F(ServiceTest, WithAnAlternateEveryEndpointTakesLogins) {
         const auto second = welcome(connect(endpoint)).second_stun_port;
         EXPECT_EQ(second, endpoint.port == listening[0].port ? listening[0].port + 1 : listening[0].port);
     }
+}
+
+TEST_F(ServiceTest, PeersAreToldOfTheRelayOnTheServersOwnPort) {
+    ASSERT_TRUE(service_.listen({.at = {.address = kLoopback}}));
+    const auto at = service_.listening().front();
+    start();
+    const auto relays = first_of<signaling::Relays>(connect(at)).relays;
+    ASSERT_EQ(relays.size(), 1U);
+    EXPECT_TRUE(relays[0].host.empty());
+    EXPECT_TRUE(relays[0].udp && relays[0].tcp);
+    EXPECT_FALSE(relays[0].tls) << "this service has no certificate";
 }
 
 TEST_F(ServiceTest, ClientsOfStunCannotKeepLoginsOut) {

@@ -116,7 +116,7 @@ TEST(SignalingCodec, MessagesOfBothDirectionsComeThrough) {
 }
 
 TEST(SignalingCodec, EveryEndReasonComesThrough) {
-    for (int reason = 1; reason <= 10; ++reason) {
+    for (int reason = 1; reason <= 11; ++reason) {
         const End end{.call = {4}, .reason = static_cast<EndReason>(reason), .detail_ms = -1'795'233'906'789};
         for (const auto& got : {through_server(end), through_peer(end)}) {
             EXPECT_EQ(got.call, end.call);
