@@ -7,14 +7,16 @@ from case import DONE, NO_PATH, LabCase
 
 RANDOM = {"mapping": "address-and-port-dependent", "allocation": "random"}
 EASY = {}
+# Between two peers, so that nothing but the relay is left: relays are reached by TCP all the same.
+WITHOUT_TCP = ("--without", "tcp")
 
 
 class RelayCase(LabCase):
-    def send_over(self, *arguments, receiving=(), timeout=30):
+    def send_over(self, *arguments, receiving=WITHOUT_TCP, timeout=30):
         path = self.make_file("f", 300_000)
         inbox = self.inbox()
         receiver = self.bob.receive(inbox, "--yes", "--once", *receiving)
-        sender = self.alice.send(path, "bob", *arguments)
+        sender = self.alice.send(path, "bob", *(arguments or WITHOUT_TCP))
         self.assert_exit(sender, DONE, timeout)
         self.assert_exit(receiver, DONE)
         self.assert_same_file(path, inbox / "f")
@@ -55,8 +57,8 @@ class Relay(RelayCase):
 
     def test_no_relay_when_it_is_not_allowed(self):
         self.across("symmetric", "symmetric", relay=True)
-        self.bob.receive(self.inbox(), "--yes", "--without", "relay")
-        sender = self.alice.send(self.make_file("f", 1000), "bob", "--without", "relay")
+        self.bob.receive(self.inbox(), "--yes", "--without", "relay,tcp")
+        sender = self.alice.send(self.make_file("f", 1000), "bob", "--without", "relay,tcp")
         self.assert_fails(sender, NO_PATH, timeout=45)
 
     def blocked(self, *sides, **server):
@@ -66,13 +68,13 @@ class Relay(RelayCase):
 
     def test_without_udp_at_one_side(self):
         self.blocked("a")
-        sender, receiver = self.send_over("--without", "tcp", receiving=["--without", "tcp"])
+        sender, receiver = self.send_over()
         self.assert_relayed(sender.events_named("path")[-1], "tcp")
         self.assert_relayed(receiver.events_named("path")[-1], "udp")
 
     def test_without_udp_at_both_sides(self):
         self.blocked("a", "b")
-        for program in self.send_over("--without", "tcp", receiving=["--without", "tcp"]):
+        for program in self.send_over():
             self.assert_relayed(program.events_named("path")[-1], "tcp")
 
     def test_the_first_path_carries_data_within_two_round_trips(self):
@@ -114,12 +116,12 @@ class Coturn(RelayCase):
 
     def test_by_tcp(self):
         self.across_coturn("turn:{}:3500?transport=tcp", "--no-tls", block_udp=True)
-        for program in self.send_over("--without", "tcp", receiving=["--without", "tcp"]):
+        for program in self.send_over():
             self.assert_relayed(program.events_named("path")[-1], "tcp")
 
     def test_by_tls(self):
         certificate, key = self.make_certificate()
         self.across_coturn("turns:{}:3501", "--tls-listening-port=3501", f"--cert={certificate}", f"--pkey={key}",
                            block_udp=True)
-        for program in self.send_over("--without", "tcp", receiving=["--without", "tcp"]):
+        for program in self.send_over():
             self.assert_relayed(program.events_named("path")[-1], "tls")
