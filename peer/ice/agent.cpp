@@ -119,10 +119,20 @@ void Agent::Impl::begin_tcp(TimePoint now) {
         return;
     }
     tcp_at_.reset();
+    if (has_direct_path()) {
+        return;
+    }
     checklist_.admit_tcp();
     at_once_ = static_cast<int>(std::min(checklist_.tcp_pairs(), kMaxTcpAtOnce));
     next_slot_ = now;
     extend_checks(now);
+}
+
+bool Agent::Impl::has_direct_path() const {
+    const auto* best = checklist_.best_valid();
+    const auto pair = best == nullptr ? PairInfo{} : checklist_.describe(*best);
+    return best != nullptr && pair.local_type != net::CandidateType::relayed &&
+           pair.remote_type != net::CandidateType::relayed;
 }
 
 void Agent::Impl::handle_path_failed(const net::PathAddresses& path, TimePoint now) {
@@ -136,6 +146,9 @@ void Agent::Impl::handle_path_failed(const net::PathAddresses& path, TimePoint n
     pair->state = PairState::failed;
     pair->nominate = false;
     pair->heard = false;
+    if (spare_ == pair->path) {
+        lose_spare();
+    }
     if (selected_ == pair->path) {
         lose_consent();
     } else if (nominated_ == pair->path) {
@@ -145,6 +158,7 @@ void Agent::Impl::handle_path_failed(const net::PathAddresses& path, TimePoint n
         checklist_.trigger(*pair);
         extend_checks(now);
     }
+    choose_spare(now);
     advance(now);
 }
 
@@ -201,6 +215,7 @@ void Agent::Impl::advance(TimePoint now) {
     begin_tcp(now);
     adopt_split(now);
     tend_consent(now);
+    tend_spare(now);
     finish_checks(now);
     consider_nomination(now);
     fail_if_hopeless(now);
@@ -256,7 +271,7 @@ std::optional<TimePoint> Agent::Impl::next_timeout() const {
         return std::nullopt;
     }
     auto next = earliest(give_up_at_, checks_end_);
-    next = earliest(next, consent_.next_timeout());
+    next = earliest(next, earliest(consent_.next_timeout(), spare_consent_.next_timeout()));
     next = earliest(next, nomination_due());
     next = earliest(next, transactions_.next_expiry());
     next = earliest(next, splits_.next_timeout());

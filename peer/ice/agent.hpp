@@ -6,9 +6,9 @@
 // by handle_path_failed when a connection cannot be made or breaks.
 //
 // Timers: Ta (pacing, 50 ms between new checks and retransmissions), one RTO per check under way (500 ms, doubled, 7
-// sends; at most 2 s where the other side was heard), consent every 5 s ±20 % on the selected pair (dead after 30 s),
-// give-up (`Config::patience`) while no pair is valid; a split path is adopted a round trip and 100 ms after it was
-// seen; pairs over TCP are not checked before admit_tcp's instant.
+// sends; at most 2 s where the other side was heard), consent every 5 s ±20 % on the selected pair and on a spare one
+// (dead after 30 s), give-up (`Config::patience`) while no pair is valid; a split path is adopted a round trip and 100
+// ms after it was seen; pairs over TCP are not checked before admit_tcp's instant.
 #pragma once
 
 #include "common/base/rng.hpp"
@@ -51,6 +51,11 @@ struct PairInfo {
     Duration rtt{};
 };
 
+/// Its packets go by a relay of either side.
+[[nodiscard]] inline bool is_relayed(const PairInfo& pair) {
+    return pair.local_type == net::CandidateType::relayed || pair.remote_type == net::CandidateType::relayed;
+}
+
 /// The pair that both sides use from here on (nominated); again when a better one replaces it.
 struct Selected {
     PairInfo pair;
@@ -66,6 +71,17 @@ struct ConsentLost {
     net::PathAddresses path;
 };
 
+/// A valid pair besides the selected one is kept alive, so that data can move there at once: a relayed one if the
+/// selected one is not, otherwise the best. Again when another one takes its place; it is never the selected one.
+struct Spare {
+    PairInfo pair;
+};
+
+/// Nothing comes back over the spare pair any more, or it was given up for another one.
+struct SpareLost {
+    net::PathAddresses path;
+};
+
 /// No pair became valid within the patience.
 struct Failed {
     std::size_t pairs = 0;      ///< pairs that were checked
@@ -74,7 +90,7 @@ struct Failed {
     bool heard_anything = false;  ///< an authenticated check arrived, though none of ours was answered
 };
 
-using Event = std::variant<Validated, Selected, ConsentLost, Failed>;
+using Event = std::variant<Validated, Selected, ConsentLost, Spare, SpareLost, Failed>;
 
 class Agent {
   public:

@@ -94,6 +94,7 @@ void Agent::Impl::handle_response(const net::PathAddresses& path, const stun::Me
     }
     if (success) {
         consent_.refresh(asked.path, now);
+        spare_consent_.refresh(asked.path, now);
         handle_success(asked, *mapped, now);
         return;
     }
@@ -124,6 +125,7 @@ void Agent::Impl::handle_success(const Transaction& asked, const net::Endpoint& 
             nominate_at_ = now + 100ms + pair->rtt;
         }
         events_.emplace_back(Validated{.pair = checklist_.describe(*pair)});
+        choose_spare(now);
     }
     // RFC 8445 §7.2.5.3.4 and §7.3.1.5. A nomination that a better one has replaced still counts while nothing is
     // selected.
@@ -170,6 +172,9 @@ void Agent::Impl::fail_pair(const Transaction& asked) {
     transactions_.cancel(asked.path);
     pair->state = PairState::failed;
     pair->nominate = false;
+    if (spare_ == asked.path) {
+        lose_spare();
+    }
     if (nominated_ == asked.path) {
         nominated_ = selected_ == asked.path ? std::nullopt : selected_;
     }

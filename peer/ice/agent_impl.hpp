@@ -1,6 +1,6 @@
 // The agent's state, shared by its parts: agent.cpp (inputs, outputs, time), agent_checks.cpp (our checks and their
 // answers), agent_requests.cpp (checks of the other side), agent_nomination.cpp (which pair carries data, and consent
-// for it).
+// for it), agent_spare.cpp (the pair that is kept alive besides).
 #pragma once
 
 #include "common/stun/message.hpp"
@@ -58,6 +58,8 @@ class Agent::Impl {
     void advance(TimePoint now);
     void transmit(const net::PathAddresses& path, Bytes payload);
     void begin_tcp(TimePoint now);
+    /// A pair works that needs no relay.
+    [[nodiscard]] bool has_direct_path() const;
     [[nodiscard]] std::optional<TimePoint> tcp_end() const;
     void fail_if_hopeless(TimePoint now);
     void give_up();
@@ -90,6 +92,11 @@ class Agent::Impl {
     void select(Pair& pair, TimePoint now);
     void tend_consent(TimePoint now);
     void lose_consent();
+    // agent_spare.cpp
+    void tend_spare(TimePoint now);
+    void choose_spare(TimePoint now);
+    void lose_spare();
+
     void extend_checks(TimePoint now);
     void finish_checks(TimePoint now);
 
@@ -102,6 +109,7 @@ class Agent::Impl {
     Transactions transactions_;
     SplitPaths splits_;
     Consent consent_;
+    Consent spare_consent_;
 
     Phase phase_ = Phase::idle;
     bool remote_complete_ = false;
@@ -118,6 +126,7 @@ class Agent::Impl {
     std::optional<TimePoint> checks_end_;
     std::optional<net::PathAddresses> nominated_;  ///< controlling: under way or done
     std::optional<net::PathAddresses> selected_;
+    std::optional<net::PathAddresses> spare_;
 
     std::deque<net::Transmit> transmits_;
     std::deque<Event> events_;

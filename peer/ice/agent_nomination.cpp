@@ -12,10 +12,6 @@ constexpr Duration kImprovement = 2s;
 /// As long as data takes a detour, a connection over TCP may still be made: so long SYNs are repeated.
 constexpr Duration kTcpImprovement = 6s;
 
-bool is_relayed(const PairInfo& pair) {
-    return pair.local_type == net::CandidateType::relayed || pair.remote_type == net::CandidateType::relayed;
-}
-
 }  // namespace
 
 // The best valid pair, as soon as nothing better is still being checked or 100 ms and a round trip have passed since
@@ -64,6 +60,7 @@ void Agent::Impl::select(Pair& pair, TimePoint now) {
     selected_ = pair.path;
     consent_.start(pair.path, now, *rng_);
     events_.emplace_back(Selected{.pair = checklist_.describe(pair)});
+    choose_spare(now);
     extend_checks(now);
 }
 
@@ -72,9 +69,7 @@ void Agent::Impl::extend_checks(TimePoint now) {
         return;
     }
     checks_end_ = now + kImprovement;
-    const auto* pair = checklist_.find(*selected_);
-    const bool detour = pair != nullptr && is_relayed(checklist_.describe(*pair));
-    if (detour && checklist_.tcp_pairs() > 0) {
+    if (!has_direct_path() && checklist_.tcp_pairs() > 0) {
         checks_end_ = tcp_at_.value_or(now) + kTcpImprovement;
     }
 }

@@ -316,6 +316,20 @@ const Pair* Checklist::best_valid() const {
     return found;
 }
 
+const Pair* Checklist::best_besides(const Pair& selected) const {
+    const bool wants_relay = !is_relayed(describe(selected));
+    const auto value = [&](const Pair& pair) {
+        return std::pair{wants_relay && is_relayed(describe(pair)), pair.priority};
+    };
+    const Pair* found = nullptr;
+    for (const auto& [path, pair] : pairs_) {
+        if (pair.valid() && path != selected.path && (found == nullptr || value(pair) > value(*found))) {
+            found = &pair;
+        }
+    }
+    return found;
+}
+
 bool Checklist::has_unsettled_above(std::uint64_t priority) const {
     return std::ranges::any_of(
         pairs_, [&](const auto& entry) { return !entry.second.settled() && entry.second.priority > priority; });

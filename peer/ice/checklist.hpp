@@ -99,6 +99,8 @@ class Checklist {
 
     [[nodiscard]] Pair* best_valid();
     [[nodiscard]] const Pair* best_valid() const;
+    /// The best of the valid pairs to have besides this one: see Spare.
+    [[nodiscard]] const Pair* best_besides(const Pair& selected) const;
     [[nodiscard]] bool has_unsettled_above(std::uint64_t priority) const;
     [[nodiscard]] bool all_failed() const;
     /// Gives up every pair that is not valid.

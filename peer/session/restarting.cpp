@@ -84,6 +84,7 @@ void Session::begin_generation(ice::Role role, std::vector<net::Candidate> local
     locals_complete_ = locals_end_sent_ = false;
     remote_reflexives_.clear();
     remote_hosts_.clear();
+    remote_tcp_hosts_.clear();
     make_agent(role, now);
 }
 
@@ -184,17 +185,44 @@ void Session::tend_previous(TimePoint now) {
             return;
         }
         // As long as the new generation has no path of its own.
-        const auto* selected = std::get_if<ice::Selected>(&*event);
-        if (selected != nullptr && restarting_) {
+        if (!restarting_ || handle_spare(*event, now)) {
+            continue;
+        }
+        if (const auto* selected = std::get_if<ice::Selected>(&*event)) {
             use_pair(selected->pair, "best path that works", now);
         }
     }
 }
 
-/// All but the one in use.
+// The transport leaves a path that is silent for the spare one by itself.
+bool Session::handle_spare(const ice::Event& event, TimePoint now) {
+    if (const auto* spare = std::get_if<ice::Spare>(&event)) {
+        if (transport_ && path_) {
+            spare_ = spare->pair.path;
+            const KnownPath known{.id = transport_->add_path(spare->pair.path, now),
+                                  .strategy = strategy_of(spare->pair)};
+            known_paths_.insert_or_assign(spare->pair.path, known);
+        }
+        return true;
+    }
+    if (const auto* lost = std::get_if<ice::SpareLost>(&event)) {
+        if (spare_ == lost->path) {
+            spare_.reset();
+        }
+        const auto known = known_paths_.find(lost->path);
+        if (known != known_paths_.end() && !(path_ && path_->first == known->second.id)) {
+            transport_->remove_path(known->second.id, now);
+            known_paths_.erase(known);
+        }
+        return true;
+    }
+    return false;
+}
+
+/// All but the one in use and the spare one.
 void Session::forget_paths(TimePoint now) {
     std::erase_if(known_paths_, [&](const auto& known) {
-        const bool used = path_ && path_->first == known.second.id;
+        const bool used = spare_ == known.first || (path_ && path_->first == known.second.id);
         if (!used) {
             transport_->remove_path(known.second.id, now);
         }
@@ -221,7 +249,7 @@ void Session::note_sleep(TimePoint now) {
 /// The callee need not look for a better path as well: one restart serves both.
 void Session::note_detour(TimePoint now) {
     const bool ours = config_.transport.role == transport::Role::initiator;
-    survival_.handle_path(ours && last_strategy_ == "relay", now);
+    survival_.handle_path(last_strategy_ == "relay", ours, now);
 }
 
 std::optional<TimePoint> Session::survival_timeout() const {
@@ -250,7 +278,7 @@ void Session::note_path(const transport::PathChanged& changed) {
         known.strategy = last_strategy_.empty() ? "udp" : last_strategy_;
     }
     last_strategy_ = known.strategy;
-    left_path_ = left_path_ || changed.reason == transport::kPathSilent;
+    left_path_ = left_path_ || changed.reason == transport::kPathSilent || changed.reason == transport::kPathRemoved;
     // Silent paths take turns: which of them is tried is no news.
     if (!silent_ && !stalled_since_) {
         report_path(changed.reason, /*stalled=*/false);
@@ -282,6 +310,7 @@ void Session::tend_survival(TimePoint now) {
             report_path(fmt::format("heard again after {:.1f} s", seconds(silence)), /*stalled=*/false);
         }
     }
+    note_detour(now);
     if (std::exchange(left_path_, false)) {
         survival_.want_restart(Survival::Cause::path_died, now);
     }

@@ -349,20 +349,26 @@ void Session::handle_path_failed(const net::PathAddresses& path, TimePoint now) 
     if (!agent_ || state_ == State::over) {
         return;
     }
+    if (previous_) {
+        previous_->agent.handle_path_failed(path, now);
+    }
     agent_->handle_path_failed(path, now);
     drain_agent(now);
     if (transport_) {
         transport_->handle_path_failed(path, now);
         drain_transport();
+        tend_survival(now);
     }
 }
 
 bool Session::heard_on(const net::PathAddresses& path) const {
-    return agent_ && state_ != State::over && agent_->heard_on(path);
+    const bool before = previous_ && previous_->agent.heard_on(path);
+    return agent_ && state_ != State::over && (before || agent_->heard_on(path));
 }
 
 bool Session::uses(const net::PathAddresses& path) const {
-    return agent_ && state_ != State::over && (agent_->uses(path) || (path_ && path_->second == path));
+    const bool before = previous_ && previous_->agent.uses(path);
+    return agent_ && state_ != State::over && (before || agent_->uses(path) || (path_ && path_->second == path));
 }
 
 void Session::handle_timeout(TimePoint now) {
@@ -415,6 +421,9 @@ void Session::drain_agent(TimePoint now) {
 }
 
 void Session::handle_agent_event(const ice::Event& event, TimePoint now) {
+    if (handle_spare(event, now)) {
+        return;
+    }
     if (const auto* validated = std::get_if<ice::Validated>(&event)) {
         if (restarting_) {
             select_by_ = select_by_.value_or(now + kSelecting);
@@ -456,7 +465,6 @@ void Session::use_pair(const ice::PairInfo& pair, const char* reason, TimePoint 
     path_.emplace(id, pair.path);
     last_strategy_ = strategy_of(pair);
     known_paths_.insert_or_assign(pair.path, KnownPath{.id = id, .strategy = last_strategy_});
-    note_detour(now);
     if (puncher_ && pair.path.transport == net::Transport::udp && !relayed(pair.path)) {
         puncher_->handle_success(pair.path, now);
         drain_puncher(now);

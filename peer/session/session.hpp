@@ -207,6 +207,8 @@ class Session {
     void make_agent(ice::Role role, TimePoint now);
     void drain_agent(TimePoint now);
     void handle_agent_event(const ice::Event& event, TimePoint now);
+    /// True if the event was about a spare pair.
+    bool handle_spare(const ice::Event& event, TimePoint now);
     void drain_transport();
     void note_path(const transport::PathChanged& changed);
     void use_pair(const ice::PairInfo& pair, const char* reason, TimePoint now);
@@ -292,6 +294,7 @@ class Session {
     };
 
     std::map<net::PathAddresses, KnownPath> known_paths_;  ///< of the transport
+    std::optional<net::PathAddresses> spare_;
     std::optional<Generation> previous_;
 
     /// A call of the other side's that came while ours was on its way to it.

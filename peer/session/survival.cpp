@@ -24,7 +24,9 @@ bool Survival::handle_heard(TimePoint /*now*/) {
 }
 
 void Survival::want_restart(Cause cause, TimePoint now) {
-    wanted_ = true;
+    // A path that has died soon after it was taken, and before that, too, is not looked for at once.
+    const bool flapping = cause == Cause::path_died && !direct_since_ && upgrade_pause_ > kFirstUpgrade;
+    wanted_ = wanted_ || !flapping;
     // Whatever was tried before was tried in another network.
     if (cause == Cause::moved) {
         failures_ = 0;
@@ -47,7 +49,7 @@ void Survival::handle_server(bool online, TimePoint now) {
     online_ = online;
 }
 
-void Survival::handle_path(bool relayed, TimePoint now) {
+void Survival::handle_path(bool relayed, bool ours, TimePoint now) {
     if (!relayed) {
         direct_since_ = direct_since_.value_or(now);
         upgrade_at_.reset();
@@ -56,7 +58,9 @@ void Survival::handle_path(bool relayed, TimePoint now) {
     if (const auto since = std::exchange(direct_since_, std::nullopt)) {
         upgrade_pause_ = now - *since < kLasting ? std::min(2 * upgrade_pause_, kSlowestUpgrade) : kFirstUpgrade;
     }
-    upgrade_at_ = upgrade_at_.value_or(now + upgrade_pause_);
+    if (ours) {
+        upgrade_at_ = upgrade_at_.value_or(now + upgrade_pause_);
+    }
 }
 
 void Survival::handle_started(TimePoint now) {

@@ -52,8 +52,8 @@ class Survival {
     /// This machine has slept: what it did not hear meanwhile says nothing.
     void handle_woken(TimePoint now);
     void handle_server(bool online, TimePoint now);
-    /// Data goes over a relay, or does not any more.
-    void handle_path(bool relayed, TimePoint now);
+    /// Data goes over a relay or not. `ours`: it is this side that looks for a better path from time to time.
+    void handle_path(bool relayed, bool ours, TimePoint now);
 
     void handle_started(TimePoint now);
     void handle_done(TimePoint now);

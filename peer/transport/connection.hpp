@@ -103,6 +103,8 @@ struct Confirmed {};
 
 /// The reason of PathChanged when the path before it was silent for three probe timeouts.
 inline constexpr const char* kPathSilent = "path silent";
+/// Likewise, when the path before it was taken away.
+inline constexpr const char* kPathRemoved = "path removed";
 
 struct PathChanged {
     PathId path;

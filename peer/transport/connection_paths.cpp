@@ -82,7 +82,7 @@ void Connection::Impl::remove_path(PathId id, TimePoint now) {
     if (active_ == id) {
         active_.reset();
         if (!paths_.empty()) {
-            switch_to(*paths_.back(), "path removed", now);
+            switch_to(*paths_.back(), kPathRemoved, now);
         }
     }
     rearm(now);

@@ -71,7 +71,7 @@ class Survival : public testing::TestWithParam<std::uint64_t> {
     std::unique_ptr<ConnectWorld> peers;
 };
 
-INSTANTIATE_TEST_SUITE_P(Seeds, Survival, testing::Range<std::uint64_t>(1, 41));
+INSTANTIATE_TEST_SUITE_P(Seeds, Survival, testing::Range<std::uint64_t>(1, 21));
 
 TEST_P(Survival, BothNatsRebootAtOnce) {
     transfer();

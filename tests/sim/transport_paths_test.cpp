@@ -1,6 +1,8 @@
 // Addresses and sizes that change under a running transfer.
 #include "tests/sim/pair.hpp"
 
+#include <array>
+
 #include <gtest/gtest.h>
 
 namespace pinhole::sim {
@@ -192,6 +194,64 @@ TEST(TransportPaths, WhoOnlyReceivesFollowsTheSenderToItsOtherPath) {
         EXPECT_TRUE(receiver.received(1, 5'000'000));
         EXPECT_EQ(sender.count<transport::PathChanged>(), 1U) << "they agree at once";
         EXPECT_EQ(receiver.count<transport::PathChanged>(), 1U);
+    }
+}
+
+/// Longest time without a byte for an application, from its first to its last.
+struct Gap {
+    std::optional<TimePoint> last{};
+    Duration longest{};
+
+    void note(TimePoint now) {
+        longest = std::max(longest, last ? now - *last : Duration{0});
+        last = now;
+    }
+};
+
+// One of three paths is dead at any time, another one every now and then, and either side may be told to use any: what
+// arrives is whole, in order (the pattern shows it), and never waited for longer than it takes to leave two dead paths.
+TEST(TransportPaths, SwitchesAtRandomInstantsLoseRepeatAndReorderNothing) {
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+        SCOPED_TRACE(testing::Message() << "PINHOLE_SEED=" << seed);
+        SeededRng rng{seed};
+        auto config = both_ways(20ms, 10 * kMegabit, seed);
+        config.to_b.loss = config.to_a.loss = rng.unit() * 0.03;
+        config.to_b.reorder = config.to_a.reorder = rng.unit() * 0.1;
+        config.a.idle_timeout = config.b.idle_timeout = 0s;
+        Pair pair{config};
+        const std::array ends{Pair::address_b(), endpoint("203.0.113.2:6000"), endpoint("203.0.113.3:6000")};
+        std::array<transport::PathId, 3> from_a{};
+        std::array<transport::PathId, 3> from_b{};
+        for (std::size_t i = 0; i < ends.size(); ++i) {
+            from_a[i] = pair.a.connection.add_path({.local = Pair::address_a(), .remote = ends[i]}, pair.now());
+            from_b[i] = pair.b.connection.add_path({.local = ends[i], .remote = Pair::address_a()}, pair.now());
+        }
+        std::array<Gap, 2> gaps;
+        pair.a.on_read = [&](auto, auto, TimePoint now) { gaps[0].note(now); };
+        pair.b.on_read = [&](auto, auto, TimePoint now) { gaps[1].note(now); };
+        pair.a.send(4'000'000);
+        pair.b.send(4'000'000);
+        for (int i = 0; i < 8; ++i) {
+            pair.run_for(1ms * static_cast<int>(rng.below(900)));
+            const auto to = rng.below(3);
+            switch (rng.below(4)) {
+                case 0:
+                    pair.a.connection.use_path(from_a[to], "test", pair.now());
+                    break;
+                case 1:
+                    pair.b.connection.use_path(from_b[to], "test", pair.now());
+                    break;
+                default:
+                    pair.dead = ends[to];
+                    break;
+            }
+            pair.settle();
+        }
+        ASSERT_TRUE(pair.run([&] { return pair.a.all_sent() && pair.b.all_sent(); }, 60s));
+        EXPECT_TRUE(pair.b.received(1, 4'000'000));
+        EXPECT_TRUE(pair.a.received(1, 4'000'000));
+        EXPECT_FALSE(pair.number_reused());
+        EXPECT_LT(seconds(std::max(gaps[0].longest, gaps[1].longest)), 4.0);
     }
 }
 

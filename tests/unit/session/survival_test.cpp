@@ -112,7 +112,7 @@ TEST_F(SurvivalTest, RestartsThatFailAlthoughSomethingIsHeardEnd) {
 }
 
 TEST_F(SurvivalTest, OnADetourABetterPathIsLookedForEverMoreSeldom) {
-    survival.handle_path(/*relayed=*/true, kStart);
+    survival.handle_path(/*relayed=*/true, /*ours=*/true, kStart);
     auto now = kStart;
     for (const auto pause : {15s, 30s, 60s, 120s, 240s, 480s, 900s, 900s}) {
         EXPECT_FALSE(survival.due(now + pause - 1ms)) << pause.count();
@@ -121,22 +121,42 @@ TEST_F(SurvivalTest, OnADetourABetterPathIsLookedForEverMoreSeldom) {
         survival.handle_started(now);
         survival.handle_failed(std::nullopt, now);
     }
-    survival.handle_path(/*relayed=*/false, now);
+    survival.handle_path(/*relayed=*/false, /*ours=*/true, now);
     EXPECT_EQ(survival.next_timeout(), std::nullopt);
+}
+
+TEST_F(SurvivalTest, APathThatFlapsIsNotLookedForAtOnce) {
+    for (const bool ours : {true, false}) {
+        Survival side{{}};
+        side.handle_server(/*online=*/true, kStart);
+        auto now = kStart;
+        for (const bool at_once : {true, false, false}) {
+            side.handle_path(/*relayed=*/false, ours, now);
+            now += at_once ? 2min : 2s;
+            side.handle_path(/*relayed=*/true, ours, now);
+            side.want_restart(Survival::Cause::path_died, now);
+            EXPECT_EQ(side.due(now), at_once);
+            if (at_once) {
+                side.handle_started(now);
+                side.handle_done(now);
+            }
+            now += 6s;
+        }
+    }
 }
 
 TEST_F(SurvivalTest, APathThatDiesSoonAfterItWasTakenIsTakenMoreSeldom) {
     auto now = kStart;
     for (const auto pause : {15s, 30s, 60s, 120s}) {
-        survival.handle_path(/*relayed=*/true, now);
+        survival.handle_path(/*relayed=*/true, /*ours=*/true, now);
         EXPECT_FALSE(survival.due(now + pause - 1ms));
         EXPECT_TRUE(survival.due(now + pause));
         now += pause;
-        survival.handle_path(/*relayed=*/false, now);
+        survival.handle_path(/*relayed=*/false, /*ours=*/true, now);
         now += 2s;
     }
     now += 1min;
-    survival.handle_path(/*relayed=*/true, now);
+    survival.handle_path(/*relayed=*/true, /*ours=*/true, now);
     EXPECT_TRUE(survival.due(now + 15s)) << "that one had lasted";
 }
 
