@@ -138,14 +138,11 @@ class Coturn(RelayCase):
             self.assert_relayed(program.events_named("path")[-1], "tls")
 
     def test_the_next_relay_is_taken_when_one_dies(self):
-        self.lab.add_server()
-        address = self.lab.server.address
+        urls = [word for port in (3500, 3600) for word in ("--turn", f"turn:{{server}}:{port}")]
+        self.across_models(RANDOM, RANDOM, arguments=[*urls, "--turn-secret", "north"])
         # Which one is in use shows in the ports that it gives.
         relays = {port: self.start_coturn("--no-tls", f"--min-port={port * 10}", f"--max-port={port * 10 + 999}", port=port)
                   for port in (3500, 3600)}
-        urls = [word for port in relays for word in ("--turn", f"turn:{address}:{port}")]
-        self.start_server(arguments=[*urls, "--turn-secret", "north"])
-        self.meet(*(self.lab.add_side(name, "symmetric", self.DELAY_MS) for name in ("a", "b")))
         self.bob.receive(self.inbox(), "--yes", *WITHOUT_TCP)
         ping = self.alice.start("ping", "bob", "--count", "60", *WITHOUT_TCP)
         ping.wait_event("pong")
