@@ -76,6 +76,8 @@ const char* name(Strategy strategy) {
             return "birthday";
         case Strategy::tcp:
             return "tcp";
+        case Strategy::relay:
+            return "relay";
     }
     return "unknown";
 }

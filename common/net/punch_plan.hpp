@@ -13,8 +13,8 @@
 
 namespace pinhole::net {
 
-/// The strategies by the names of the command line's contract.
-enum class Strategy : std::uint8_t { host = 1, reverse, udp, predict, birthday, tcp };
+/// The strategies by the names of the command line's contract. The relay is never a step of a plan.
+enum class Strategy : std::uint8_t { host = 1, reverse, udp, predict, birthday, tcp, relay = 8 };
 
 enum class PunchAct : std::uint8_t {
     /// ICE checks between the candidates of both sides; needs nothing further. Of Strategy::tcp: `start` is when checks

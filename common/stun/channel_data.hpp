@@ -12,9 +12,12 @@
 namespace pinhole::stun {
 
 inline constexpr std::size_t kChannelHeaderSize = 4;
-/// RFC 8656 §12: what a client may bind. RFC 5766 had 0x7FFF as the last one; RFC 7983 gave the rest to others.
+/// RFC 8656 §12: what a client binds.
 inline constexpr std::uint16_t kFirstChannel = 0x4000;
 inline constexpr std::uint16_t kLastChannel = 0x4fff;
+/// RFC 5766 §11: what clients of before 2020 bind, coturn's among them. RFC 8656 reserves the numbers above
+/// kLastChannel and has them refused; they are taken all the same, since nothing else begins with these bytes here.
+inline constexpr std::uint16_t kLastOldChannel = 0x7fff;
 
 struct ChannelData {
     std::uint16_t channel = 0;
@@ -22,12 +25,12 @@ struct ChannelData {
 };
 
 [[nodiscard]] constexpr bool is_channel(std::uint16_t number) {
-    return number >= kFirstChannel && number <= kLastChannel;
+    return number >= kFirstChannel && number <= kLastOldChannel;
 }
 
-/// True if the bytes can only be ChannelData where other protocols share the port (RFC 7983 §7).
+/// True if the bytes can only be ChannelData where STUN and our own protocols share the port.
 [[nodiscard]] constexpr bool is_channel_data(ByteView bytes) {
-    return bytes.size() >= kChannelHeaderSize && bytes[0] >= kFirstChannel >> 8 && bytes[0] <= kLastChannel >> 8;
+    return bytes.size() >= kChannelHeaderSize && bytes[0] >= kFirstChannel >> 8 && bytes[0] <= kLastOldChannel >> 8;
 }
 
 /// nullopt if it is none or announces more bytes than there are; whatever is behind the payload is padding.

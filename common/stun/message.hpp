@@ -94,6 +94,8 @@ enum class AttributeType : std::uint16_t {
     response_port = 0x0027,
     connection_id = 0x002a,
     additional_address_family = 0x8000,
+    /// Of the drafts of RFC 8656; coturn's programs have it still.
+    draft_additional_address_family = 0x8032,
     address_error_code = 0x8001,
     password_algorithms = 0x8002,
     icmp = 0x8004,
@@ -206,6 +208,7 @@ class MessageView {
     /// One of each family at most in what a correct server says; here as many as kMaxPeerAddresses, well-formed ones.
     [[nodiscard]] std::vector<net::Endpoint> xor_relayed_addresses() const;
     [[nodiscard]] std::optional<net::Family> requested_address_family() const;
+    /// By either number.
     [[nodiscard]] std::optional<net::Family> additional_address_family() const;
     /// True: the next higher port is to be reserved.
     [[nodiscard]] std::optional<bool> even_port() const;

@@ -90,7 +90,8 @@ std::optional<net::Family> MessageView::requested_address_family() const {
 }
 
 std::optional<net::Family> MessageView::additional_address_family() const {
-    return family(AttributeType::additional_address_family);
+    return family(has(AttributeType::additional_address_family) ? AttributeType::additional_address_family
+                                                                : AttributeType::draft_additional_address_family);
 }
 
 std::optional<bool> MessageView::even_port() const {

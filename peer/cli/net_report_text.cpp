@@ -158,6 +158,26 @@ std::string server_text(const net::NetReport& report, const Measured& measured) 
                       : measured.server;
 }
 
+Json relays_json(const Measured& measured) {
+    auto relays = Json::array();
+    for (const auto& relay : measured.relays) {
+        relays.push_back({{"url", relay.url}, {"rtt_ms", relay.rtt ? Json(milliseconds(*relay.rtt)) : Json(nullptr)}});
+    }
+    return relays;
+}
+
+void relay_rows(const Measured& measured, Lines& lines) {
+    if (measured.relays.empty()) {
+        lines.row("Relays", "none offered by the server");
+    }
+    const char* label = "Relays";
+    for (const auto& relay : measured.relays) {
+        lines.row(std::exchange(label, ""),
+                  relay.rtt ? fmt::format("{}, round trip {:.0f} ms", relay.url, milliseconds(*relay.rtt))
+                            : fmt::format("{} does not answer", relay.url));
+    }
+}
+
 }  // namespace
 
 Json to_json(const net::NetReport& report, const Measured& measured) {
@@ -167,7 +187,7 @@ Json to_json(const net::NetReport& report, const Measured& measured) {
             {"ipv6", json_or_null(report.ipv6)},
             {"reflexive_v6", json_or_null(report.reflexive_v6)},
             {"gateway", nullptr},
-            {"relays", Json::array()},
+            {"relays", relays_json(measured)},
             {"class", name(classify(report))},
             {"summary", netcheck::summarize(report)},
             {"server", measured.server},
@@ -210,7 +230,7 @@ std::vector<std::string> screen(const net::NetReport& report, const Measured& me
                   fmt::format("{} without traffic, or longer", human_duration(seconds(*report.udp.lifetime))));
     }
     if (measured.rendezvous) {
-        lines.row("Relays", "none offered by the server");
+        relay_rows(measured, lines);
     }
     for (std::size_t i = 0; i < report.notes.size(); ++i) {
         lines.row(i == 0 ? "Notes" : "", report.notes[i]);

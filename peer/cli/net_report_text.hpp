@@ -4,6 +4,7 @@
 #include "common/net/net_report.hpp"
 #include "peer/cli/output.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,11 +12,17 @@ namespace pinhole::cli {
 
 /// What belongs to the measurement rather than to the network.
 struct Measured {
+    struct Relay {
+        std::string url;
+        std::optional<Duration> rtt;  ///< nullopt: no answer
+    };
+
     std::string server;      ///< who was asked, as the user names it
     bool rendezvous = true;  ///< it is a rendezvous server, not only a STUN server
     bool complete = false;
     std::int64_t elapsed_ms = 0;
     bool server_has_ipv6 = false;
+    std::vector<Relay> relays{};  ///< that the server offers
 };
 
 /// All fields of the event, whatever was measured: null is "not measured".

@@ -110,6 +110,7 @@ void NetcheckCommand::await_signal() {
 }
 
 void NetcheckCommand::connect() {
+    relays_ = std::make_shared<shell::Relays>(io_.get_executor(), bind_, rng_);
     connection_ = std::make_shared<shell::ServerConnection>(
         io_, server_.host,
         session::SignalingClient::Config{.identity = &environment_.identity(),
@@ -151,6 +152,9 @@ asio::awaitable<void> NetcheckCommand::resolve_stun_server() {
 void NetcheckCommand::handle_resolved(const std::vector<net::Endpoint>& endpoints) {
     const bool first = endpoints_.empty();
     endpoints_ = endpoints;
+    if (relays_) {
+        relays_->handle_servers(endpoints);
+    }
     if (watch_) {
         watch_->set_destinations({endpoints.front().address});
     }
@@ -166,6 +170,10 @@ void NetcheckCommand::handle_server_event(const session::SignalingClient::Event&
             environment_.remember_server(server_, online->server_key);
         }
         send_report();
+    } else if (const auto* message = std::get_if<signaling::ToPeer>(&event)) {
+        if (const auto* list = std::get_if<signaling::Relays>(message)) {
+            relays_->handle_list(*list);
+        }
     } else if (const auto* lost = std::get_if<session::SignalingClient::Lost>(&event)) {
         online_.reset();
         log::info("server connection lost: {}", lost->error.message());
@@ -235,12 +243,15 @@ void NetcheckCommand::handle_event(const netcheck::Event& event) {
 }
 
 void NetcheckCommand::show(bool complete) {
-    const Measured measured{
+    Measured measured{
         .server = server_.text(),
         .rendezvous = !options_.stun,
         .complete = complete,
         .elapsed_ms = environment_.elapsed_ms(),
         .server_has_ipv6 = std::ranges::any_of(endpoints_, [](const auto& one) { return !one.address.is_v4(); })};
+    for (const auto& relay : relays_ ? relays_->measured() : std::vector<shell::Relays::Measured>{}) {
+        measured.relays.push_back({.url = relay.url, .rtt = relay.rtt});
+    }
     output_.event("netcheck", to_json(*report_, measured));
     if (complete) {
         for (const auto& line : screen(*report_, measured, Output::columns())) {
@@ -317,6 +328,9 @@ void NetcheckCommand::finish(Exit exit) {
     driver_.reset();
     if (connection_) {
         connection_->stop();
+    }
+    if (relays_) {
+        relays_->stop();
     }
     io_.stop();
 }

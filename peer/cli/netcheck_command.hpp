@@ -7,6 +7,7 @@
 #include "peer/cli/environment.hpp"
 #include "peer/cli/net_report_text.hpp"
 #include "peer/shell/netcheck_driver.hpp"
+#include "peer/shell/relays.hpp"
 #include "peer/shell/server_connection.hpp"
 
 #include <chrono>
@@ -77,6 +78,7 @@ class NetcheckCommand {
     std::optional<io::NetworkWatch> watch_;
     std::optional<session::SignalingClient::Online> online_;
     std::vector<net::Endpoint> endpoints_;
+    std::shared_ptr<shell::Relays> relays_;
     std::unique_ptr<shell::NetcheckDriver> driver_;
     std::optional<net::NetReport> report_;
     bool report_complete_ = false;

@@ -264,7 +264,7 @@ void NetworkCommand::report_path(shell::SessionId id, const session::PathInUse& 
         say_stalled(id, path.reason);
     }
     output_.event("path", {{"kind", kind_of(path)},
-                           {"transport", net::name(path.addresses.transport)},
+                           {"transport", transport_of(path)},
                            {"strategy", path.strategy},
                            {"local", path.addresses.local.text()},
                            {"remote", path.addresses.remote.text()},
@@ -341,6 +341,10 @@ const char* kind_of(const session::PathInUse& path) {
         return "stalled";
     }
     return path.strategy == "relay" ? "relay" : "direct";
+}
+
+std::string transport_of(const session::PathInUse& path) {
+    return path.transport.empty() ? net::name(path.addresses.transport) : path.transport;
 }
 
 Error broken_off(const Error& error) {

@@ -130,6 +130,8 @@ class NetworkCommand : public shell::NodeHandler {
 
 /// The path event's kind: direct, relay or stalled.
 [[nodiscard]] const char* kind_of(const session::PathInUse& path);
+/// Of the contract: how this side's packets leave the machine.
+[[nodiscard]] std::string transport_of(const session::PathInUse& path);
 
 /// What the end of a session means for a transfer that was under way.
 [[nodiscard]] Error broken_off(const Error& error);

@@ -68,9 +68,9 @@ void PingCommand::stream_event(shell::SessionId, const transport::Event& event) 
 
 void PingCommand::report(Duration rtt) {
     const auto milliseconds = static_cast<double>(rtt.count()) / 1e6;
-    const auto path =
-        path_ ? fmt::format("{} udp {} {}", kind_of(*path_), path_->strategy, path_->addresses.remote.text())
-              : std::string{"unknown"};
+    const auto path = path_ ? fmt::format("{} {} {} {}", kind_of(*path_), transport_of(*path_), path_->strategy,
+                                          path_->addresses.remote.text())
+                            : std::string{"unknown"};
     output_.event("pong", {{"rtt_ms", milliseconds}, {"path", path}});
     output_.say(fmt::format("{}: {:.1f} ms, {}", contact_.name, milliseconds, path));
 }

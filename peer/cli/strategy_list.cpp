@@ -12,9 +12,9 @@ namespace {
 
 using enum net::Strategy;
 
-constexpr std::array kStrategies{host, reverse, udp, predict, birthday, tcp};
+constexpr std::array kStrategies{host, reverse, udp, predict, birthday, tcp, relay};
 /// Of the contract, but not built.
-constexpr std::array<std::string_view, 2> kAbsent{"portmap", "relay"};
+constexpr std::array<std::string_view, 1> kAbsent{"portmap"};
 
 using Strategies = std::vector<net::Strategy>;
 

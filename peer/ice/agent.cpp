@@ -119,10 +119,20 @@ void Agent::Impl::begin_tcp(TimePoint now) {
         return;
     }
     tcp_at_.reset();
+    if (has_direct_path()) {
+        return;
+    }
     checklist_.admit_tcp();
     at_once_ = static_cast<int>(std::min(checklist_.tcp_pairs(), kMaxTcpAtOnce));
     next_slot_ = now;
     extend_checks(now);
+}
+
+bool Agent::Impl::has_direct_path() const {
+    const auto* best = checklist_.best_valid();
+    const auto pair = best == nullptr ? PairInfo{} : checklist_.describe(*best);
+    return best != nullptr && pair.local_type != net::CandidateType::relayed &&
+           pair.remote_type != net::CandidateType::relayed;
 }
 
 void Agent::Impl::handle_path_failed(const net::PathAddresses& path, TimePoint now) {
@@ -213,6 +223,7 @@ void Agent::Impl::advance(TimePoint now) {
         give_up();
     }
     if (phase_ == Phase::running && now >= next_slot_ && send_one(now)) {
+        send_relayed(now);
         at_once_ = std::max(at_once_ - 1, 0);
         next_slot_ = at_once_ > 0 ? now : now + config_.pacing;
     }

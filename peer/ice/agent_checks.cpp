@@ -32,6 +32,14 @@ bool Agent::Impl::send_one(TimePoint now) {
     return false;
 }
 
+// Deviation from RFC 8445 §6.1.4.2: of each kind of relayed pair one goes along with the first checks instead of behind
+// all others. The relay is the path that works first if any does, and data need not wait for a better one.
+void Agent::Impl::send_relayed(TimePoint now) {
+    if (auto* relayed = remote_ ? checklist_.next_relayed() : nullptr) {
+        start_check(*relayed, now);
+    }
+}
+
 void Agent::Impl::start_check(Pair& pair, TimePoint now) {
     transactions_.cancel(pair.path);
     if (!pair.valid()) {

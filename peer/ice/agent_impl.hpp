@@ -58,6 +58,8 @@ class Agent::Impl {
     void advance(TimePoint now);
     void transmit(const net::PathAddresses& path, Bytes payload);
     void begin_tcp(TimePoint now);
+    /// A pair works that needs no relay.
+    [[nodiscard]] bool has_direct_path() const;
     [[nodiscard]] std::optional<TimePoint> tcp_end() const;
     void fail_if_hopeless(TimePoint now);
     void give_up();
@@ -65,6 +67,7 @@ class Agent::Impl {
 
     // agent_checks.cpp
     bool send_one(TimePoint now);
+    void send_relayed(TimePoint now);
     void start_check(Pair& pair, TimePoint now);
     void send_request(Transaction transaction, TimePoint now);
     void handle_response(const net::PathAddresses& path, const stun::MessageView& message, TimePoint now);

@@ -69,9 +69,7 @@ void Agent::Impl::extend_checks(TimePoint now) {
         return;
     }
     checks_end_ = now + kImprovement;
-    const auto* pair = checklist_.find(*selected_);
-    const bool detour = pair != nullptr && is_relayed(checklist_.describe(*pair));
-    if (detour && checklist_.tcp_pairs() > 0) {
+    if (!has_direct_path() && checklist_.tcp_pairs() > 0) {
         checks_end_ = tcp_at_.value_or(now) + kTcpImprovement;
     }
 }

@@ -269,6 +269,31 @@ Pair* Checklist::next_ordinary() {
     return waiting != nullptr ? waiting : best(PairState::frozen);
 }
 
+std::size_t Checklist::relay_kind(const Pair& pair) const {
+    const auto* local = best_local(pair.path);
+    const auto* candidate = best_remote(pair.path);
+    const bool ours = local != nullptr && local->candidate.type == net::CandidateType::relayed;
+    const bool theirs = candidate != nullptr && candidate->type == net::CandidateType::relayed;
+    return (ours ? 1U : 0U) + (theirs ? 2U : 0U);
+}
+
+Pair* Checklist::next_relayed() {
+    Pair* found = nullptr;
+    for (auto& [path, pair] : pairs_) {
+        const bool unchecked = pair.state == PairState::waiting || pair.state == PairState::frozen;
+        if (!unchecked || (found != nullptr && pair.priority < found->priority)) {
+            continue;
+        }
+        if (const auto kind = relay_kind(pair); kind != 0 && !relayed_checked_[kind]) {
+            found = &pair;
+        }
+    }
+    if (found != nullptr) {
+        relayed_checked_[relay_kind(*found)] = true;
+    }
+    return found;
+}
+
 void Checklist::thaw(const std::string& foundation) {
     for (auto& [path, pair] : pairs_) {
         if (pair.state == PairState::frozen && pair.foundation == foundation) {

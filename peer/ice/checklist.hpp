@@ -6,6 +6,7 @@
 #include "common/net/datagram.hpp"
 #include "peer/ice/agent.hpp"
 
+#include <array>
 #include <deque>
 #include <map>
 #include <optional>
@@ -91,6 +92,8 @@ class Checklist {
     void admit_tcp() { tcp_admitted_ = true; }
 
     [[nodiscard]] std::size_t tcp_pairs() const;
+    /// The best unchecked pair of each kind that a relay takes part in, once: at our end, at the other, or at both.
+    [[nodiscard]] Pair* next_relayed();
     /// RFC 8445 §7.2.5.3.3.
     void thaw(const std::string& foundation);
 
@@ -132,6 +135,7 @@ class Checklist {
     void thaw_idle_foundations();
     [[nodiscard]] bool admitted(const Pair& pair) const;
     [[nodiscard]] Pair* best(PairState state);
+    [[nodiscard]] std::size_t relay_kind(const Pair& pair) const;
 
     Role role_;
     bool tcp_admitted_ = false;
@@ -140,6 +144,7 @@ class Checklist {
     std::map<net::PathAddresses, Pair> pairs_;
     std::deque<net::PathAddresses> triggered_;
     std::uint32_t learnt_ = 0;
+    std::array<bool, 4> relayed_checked_{};  ///< by relay_kind
 };
 
 }  // namespace pinhole::ice

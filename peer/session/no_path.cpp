@@ -1,5 +1,6 @@
 #include "peer/session/no_path.hpp"
 
+#include <algorithm>
 #include <optional>
 
 #include <fmt/format.h>
@@ -28,6 +29,14 @@ const char* ports(NatClass nat_class) {
     }
 }
 
+/// Completes "UDP is blocked …".
+const char* and_tcp(const NoPathFacts& facts) {
+    if (std::ranges::find(facts.switched_off, "tcp") != facts.switched_off.end()) {
+        return ", and TCP is switched off here (--without tcp)";
+    }
+    return facts.tcp_tried ? ", and no TCP connection could be made" : "";
+}
+
 std::optional<std::string> blocked(const NoPathFacts& facts) {
     const bool here = facts.ours == NatClass::blocked;
     const bool there = facts.theirs == NatClass::blocked;
@@ -38,7 +47,7 @@ std::optional<std::string> blocked(const NoPathFacts& facts) {
                        here && there ? "on both sides"
                        : here        ? "on this side"
                                      : "on the other side",
-                       facts.tcp_tried ? ", and no TCP connection could be made" : "");
+                       and_tcp(facts));
 }
 
 std::optional<std::string> ports_unknown(const NoPathFacts& facts) {

@@ -101,7 +101,8 @@ void Session::start_puncher(net::PunchPlan plan, TimePoint now) {
     if (!last) {
         return;
     }
-    agent_->keep_until(*last + kLastCheck);
+    plan_end_ = *last + kLastCheck;
+    agent_->keep_until(*plan_end_);
     puncher_.emplace(punch::Config{.stun = config_.stun, .main = *base, .budget = config_.probe_budget}, rng_);
     puncher_->start(std::move(plan), *went_at_);
     for (const auto& remote : remote_reflexives_) {
@@ -119,7 +120,8 @@ std::optional<net::Endpoint> Session::main_base() const {
         const bool better =
             best == nullptr || (reflexive && best->type != net::CandidateType::server_reflexive) ||
             (reflexive == (best->type == net::CandidateType::server_reflexive) && candidate.priority > best->priority);
-        if (is_udp(candidate) && candidate.base.address.is_v4() && better) {
+        const bool own = candidate.type != net::CandidateType::relayed;
+        if (own && is_udp(candidate) && candidate.base.address.is_v4() && better) {
             best = &candidate;
         }
     }
@@ -155,6 +157,9 @@ bool Session::hosts_go_first() const {
 bool Session::usable(const net::PathAddresses& path) const {
     if (config_.without.empty()) {
         return true;
+    }
+    if (relayed(path)) {
+        return allowed(net::Strategy::relay);
     }
     const bool tcp = path.transport == net::Transport::tcp;
     if (const auto found = puncher_ && !tcp ? puncher_->found(path) : std::nullopt) {
@@ -258,7 +263,15 @@ std::optional<net::Transmit> Session::poll_stun() {
     return probe;
 }
 
+/// That nothing but the relay works is known when the plan is over.
+void Session::await_outcome(TimePoint now) {
+    if (went_at_ && !outcome_at_) {
+        outcome_at_ = std::max(plan_end_.value_or(now), *went_at_ + config_.path_patience);
+    }
+}
+
 void Session::tell_outcome(std::optional<net::Strategy> strategy, TimePoint now) {
+    outcome_at_.reset();
     if (!went_at_) {
         return;
     }
@@ -288,11 +301,19 @@ Error Session::no_path(const ice::Failed& failed) const {
     return {.code = make_error_code(Errc::no_path), .detail = why_no_path(facts)};
 }
 
+/// Either end is an address that a relay has given: ours to us, or theirs to the other side.
+bool Session::relayed(const net::PathAddresses& path) const {
+    const bool ours = std::ranges::any_of(locals_, [&](const auto& candidate) {
+        return candidate.type == net::CandidateType::relayed && candidate.base == path.local;
+    });
+    return ours || std::ranges::find(remote_relayed_, path.remote) != remote_relayed_.end();
+}
+
 // The names of the command line's contract.
 std::string Session::strategy_of(const ice::PairInfo& pair) const {
     const bool local_host = pair.local_type == net::CandidateType::host;
     const bool remote_host = pair.remote_type == net::CandidateType::host;
-    if (pair.local_type == net::CandidateType::relayed || pair.remote_type == net::CandidateType::relayed) {
+    if (relayed(pair.path)) {
         return "relay";
     }
     const bool tcp = pair.path.transport == net::Transport::tcp;

@@ -256,6 +256,9 @@ void Session::add_remote(const std::vector<net::Candidate>& candidates, TimePoin
     const auto known = remote_reflexives_.size();
     for (const auto& candidate : candidates) {
         agent_->add_remote_candidate(candidate, now);
+        if (candidate.type == net::CandidateType::relayed && remote_relayed_.size() < limits::kMaxCandidates) {
+            remote_relayed_.push_back(candidate.endpoint);
+        }
         const bool tcp = candidate.transport == net::Transport::tcp;
         auto& hosts = tcp ? remote_tcp_hosts_ : remote_hosts_;
         if (candidate.type == net::CandidateType::host && hosts.size() < limits::kMaxCandidates) {
@@ -359,13 +362,13 @@ void Session::handle_path_failed(const net::PathAddresses& path, TimePoint now) 
 }
 
 bool Session::heard_on(const net::PathAddresses& path) const {
-    return agent_ && state_ != State::over &&
-           (agent_->heard_on(path) || (previous_ && previous_->agent.heard_on(path)));
+    const bool before = previous_ && previous_->agent.heard_on(path);
+    return agent_ && state_ != State::over && (before || agent_->heard_on(path));
 }
 
 bool Session::uses(const net::PathAddresses& path) const {
-    return agent_ && state_ != State::over &&
-           (agent_->uses(path) || (previous_ && previous_->agent.uses(path)) || (path_ && path_->second == path));
+    const bool before = previous_ && previous_->agent.uses(path);
+    return agent_ && state_ != State::over && (before || agent_->uses(path) || (path_ && path_->second == path));
 }
 
 void Session::handle_timeout(TimePoint now) {
@@ -387,6 +390,9 @@ void Session::handle_timeout(TimePoint now) {
         go_at_.reset();
         state_ = State::checking;
         agent_->start(now, one_side_open_ ? kOpenAtOnce : 1);
+    }
+    if (outcome_at_ && *outcome_at_ <= now) {
+        tell_outcome(std::nullopt, now);
     }
     if (puncher_) {
         puncher_->handle_timeout(now);
@@ -427,7 +433,11 @@ void Session::handle_agent_event(const ice::Event& event, TimePoint now) {
         }
     } else if (const auto* selected = std::get_if<ice::Selected>(&event)) {
         use_pair(selected->pair, "best path that works", now);
-        tell_outcome(strategy_named(strategy_of(selected->pair)), now);
+        if (relayed(selected->pair.path)) {
+            await_outcome(now);
+        } else {
+            tell_outcome(strategy_named(strategy_of(selected->pair)), now);
+        }
         if (restarting_) {
             restart_succeeded(now);
         }
@@ -455,7 +465,7 @@ void Session::use_pair(const ice::PairInfo& pair, const char* reason, TimePoint 
     path_.emplace(id, pair.path);
     last_strategy_ = strategy_of(pair);
     known_paths_.insert_or_assign(pair.path, KnownPath{.id = id, .strategy = last_strategy_});
-    if (puncher_ && pair.path.transport == net::Transport::udp) {
+    if (puncher_ && pair.path.transport == net::Transport::udp && !relayed(pair.path)) {
         puncher_->handle_success(pair.path, now);
         drain_puncher(now);
     }
@@ -504,7 +514,7 @@ std::optional<TimePoint> Session::next_timeout() const {
     if (state_ == State::over) {
         return std::nullopt;
     }
-    auto next = earliest(answer_deadline_, go_at_);
+    auto next = earliest(earliest(answer_deadline_, go_at_), outcome_at_);
     if (previous_) {
         next = earliest(next, earliest(previous_->until, previous_->agent.next_timeout()));
         next = earliest(next, previous_->puncher ? previous_->puncher->next_timeout() : std::nullopt);
@@ -563,6 +573,7 @@ void Session::end(Error error) {
     state_ = State::over;
     answer_deadline_.reset();
     go_at_.reset();
+    outcome_at_.reset();
     select_by_.reset();
     if (agent_) {
         agent_->close();

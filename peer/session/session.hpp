@@ -95,6 +95,9 @@ struct PathInUse {
     Duration rtt{};
     std::string reason;  ///< of a stall, what is being tried: "trying …"
     bool stalled = false;
+    /// How this side's packets leave the machine on their way to a relay of ours, which the shell knows; empty: as
+    /// `addresses` says.
+    std::string transport{};
 };
 
 /// The conversation is over; nothing follows.
@@ -249,6 +252,8 @@ class Session {
     void open_own_nats(std::size_t first);
     void drain_puncher(TimePoint now);
     void tell_outcome(std::optional<net::Strategy> strategy, TimePoint now);
+    void await_outcome(TimePoint now);
+    [[nodiscard]] bool relayed(const net::PathAddresses& path) const;
     [[nodiscard]] std::string strategy_of(const ice::PairInfo& pair) const;
     [[nodiscard]] std::optional<net::Endpoint> main_base() const;
     [[nodiscard]] Error no_path(const ice::Failed& failed) const;
@@ -274,6 +279,9 @@ class Session {
     NoPathFacts facts_;
     std::vector<net::Endpoint> remote_reflexives_;
     std::vector<net::Endpoint> remote_hosts_;
+    std::vector<net::Endpoint> remote_relayed_;
+    std::optional<TimePoint> plan_end_;    ///< of what the plan does besides checks
+    std::optional<TimePoint> outcome_at_;  ///< until then a direct path may replace the relay
     std::vector<net::Endpoint> remote_tcp_hosts_;
     std::deque<SocketRequest> socket_requests_;
     std::deque<net::Transmit> probes_;

@@ -53,6 +53,7 @@ Status Node::Impl::start() {
                                          .agent = std::string{"pinhole/"} + PINHOLE_VERSION},
         rng_);
     start_reporter();
+    start_relays();
     watch_.emplace(io_.get_executor(), guarded(&Impl::handle_network_changed));
     if (const auto status = watch_->start(); !status) {
         log::info("changes of the network will not be noticed: {}", status.error().message());
@@ -114,6 +115,7 @@ void Node::Impl::handle_network_changed() {
     const auto now = io::now();
     gathering_.handle_network_changed(now);
     drain_gathering();
+    relays_->handle_network_changed();
     reporter_->handle_network_changed();
     server_->handle_network_changed(io::local_addresses(/*include_loopback=*/true), now);
     for (const auto& [id, session] : sessions_) {
@@ -146,6 +148,7 @@ void Node::Impl::handle_resolved(const std::vector<net::Endpoint>& endpoints) {
     const auto v4 = std::ranges::find_if(endpoints, [](const auto& server) { return server.address.is_v4(); });
     stun_ = v4 == endpoints.end() ? std::nullopt : std::optional{*v4};
     reporter_->handle_servers(endpoints);
+    relays_->handle_servers(endpoints);
     watch_->set_destinations({endpoints.front().address});
     gathering_.handle_servers(endpoints, io::now());
     drain_gathering();
@@ -164,7 +167,7 @@ void Node::Impl::drain_gathering() {
         for (const auto& [id, session] : sessions_) {
             if (found != nullptr) {
                 session->add_local_candidate(found->candidate, io::now());
-            } else {
+            } else if (candidates_complete()) {
                 session->end_of_local_candidates();
             }
             dirty_.insert(id);
@@ -229,6 +232,7 @@ void Node::Impl::handle_path_failed(const net::PathAddresses& path) {
 void Node::Impl::handle_server_event(const session::SignalingClient::Event& event) {
     if (const auto* online = std::get_if<session::SignalingClient::Online>(&event)) {
         reporter_->handle_online(*online);
+        relays_->handle_online();
         tell_sessions_of_server(/*online=*/true);
         handler_.on_online(*online, gathering_.reflexive());
     } else if (const auto* lost = std::get_if<session::SignalingClient::Lost>(&event)) {
@@ -237,7 +241,11 @@ void Node::Impl::handle_server_event(const session::SignalingClient::Event& even
         held_.clear();
         handler_.on_server_lost(lost->error, lost->was_online);
     } else if (const auto* message = std::get_if<signaling::ToPeer>(&event)) {
-        handle_message(*message);
+        if (const auto* list = std::get_if<signaling::Relays>(message)) {
+            relays_->handle_list(*list);
+        } else {
+            handle_message(*message);
+        }
     }
     pump();
 }
@@ -273,6 +281,7 @@ void Node::Impl::drain(SessionId id) {
     while (more && !stopped_) {
         more = false;
         while (auto event = session->poll_event()) {
+            note_transport(*event);
             handler_.on_session(id, *event);
             if (stopped_) {
                 return;
@@ -287,6 +296,7 @@ void Node::Impl::drain(SessionId id) {
         }
         send_packets(*session);
         if (auto event = session->poll_event()) {
+            note_transport(*event);
             handler_.on_session(id, *event);
             more = true;
         }
@@ -362,7 +372,9 @@ void Node::Impl::send(const net::PathAddresses& path, ByteView payload, std::siz
         tcp_->send(path, payload, segment);
         return;
     }
-    if (sockets_->send(path, payload, segment, ecn) == io::SendResult::too_big && session != nullptr &&
+    const auto sent = relays_->owns(path.local) ? relays_->send(path, payload, segment)
+                                                : sockets_->send(path, payload, segment, ecn);
+    if (sent == io::SendResult::too_big && session != nullptr &&
         session->transport() != nullptr) {
         session->transport()->handle_mtu_exceeded(segment, io::now());
     }
@@ -421,6 +433,7 @@ void Node::Impl::stop() {
     if (server_) {
         watch_->stop();
         reporter_->stop();
+        relays_->stop();
         server_->stop();
     }
     sockets_->close();

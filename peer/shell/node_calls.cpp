@@ -41,7 +41,7 @@ void Node::Impl::redial(SessionId id) {
     log::debug("calling again: now the server can plan for our NAT");
     auto& abandoned = *sessions_.at(id);
     auto again = std::make_unique<session::Session>(session_config(abandoned.remote(), abandoned.services()),
-                                                    signaling::CallId{rng_.u64()}, gathering_.candidates(), rng_);
+                                                    signaling::CallId{rng_.u64()}, candidates(), rng_);
     abandoned.close(session::Goodbye::done, io::now());
     while (const auto message = abandoned.poll_signaling()) {
         server_->send(*message);
@@ -60,7 +60,7 @@ SessionId Node::Impl::call(const crypto::PeerId& peer, std::uint8_t services, Ca
     auto config = session_config(peer, services);
     config.head_start = options.other_side_first ? kHeadStart : Duration{};
     const SessionId id{++last_session_};
-    add(id, std::make_unique<session::Session>(config, signaling::CallId{rng_.u64()}, gathering_.candidates(), rng_));
+    add(id, std::make_unique<session::Session>(config, signaling::CallId{rng_.u64()}, candidates(), rng_));
     if (options.fresh_port && gathering_.under_way()) {
         unplaced_.insert(id);
     } else {
@@ -93,6 +93,7 @@ void Node::Impl::renew_sockets() {
 }
 
 void Node::Impl::handle_message(const signaling::ToPeer& message) {
+    permit_at_relay(message);
     if (const auto* incoming = std::get_if<signaling::Incoming>(&message)) {
         if (!reporter_->about_to_tell() || !held_.hold(*incoming, io::now())) {
             take(*incoming);
@@ -175,7 +176,7 @@ void Node::Impl::take(const signaling::Incoming& incoming) {
     const auto known = awaited_.take({.id = from, .services = services});
     const auto id = known.value_or(SessionId{last_session_ + 1});
     auto session = std::make_unique<session::Session>(session_config(from, config_.services), incoming.call,
-                                                      gathering_.candidates(), rng_);
+                                                      candidates(), rng_);
     auto& answering = *session;
     add(id, std::move(session));
     answering_.insert(id);
@@ -243,7 +244,8 @@ void Node::Impl::add(SessionId id, std::unique_ptr<session::Session> session) {
     added.handle_server(online(), io::now());
     gathering_.refresh(io::now());
     drain_gathering();
-    if (!gathering_.under_way()) {
+    want_relay();
+    if (candidates_complete()) {
         added.end_of_local_candidates();
     }
     dirty_.insert(id);
@@ -257,6 +259,7 @@ void Node::Impl::remove(SessionId id) {
     answering_.erase(id);
     by_connection_.erase(found->second->connection_id());
     sessions_.erase(found);
+    want_relay();
     if (sessions_.empty()) {
         sockets_->close_retired();
     }

@@ -1,5 +1,5 @@
-// Node's inside: what its two files share. node.cpp moves datagrams, time and what the machine says; node_calls.cpp
-// makes calls and takes them.
+// Node's inside: what its files share. node.cpp moves datagrams, time and what the machine says; node_calls.cpp makes
+// calls and takes them; node_relays.cpp is where its relays meet its sessions.
 #pragma once
 
 #include "common/io/clock.hpp"
@@ -9,6 +9,7 @@
 #include "peer/shell/held_calls.hpp"
 #include "peer/shell/net_reporter.hpp"
 #include "peer/shell/node.hpp"
+#include "peer/shell/relays.hpp"
 #include "peer/shell/server_connection.hpp"
 #include "peer/shell/socket_set.hpp"
 #include "peer/shell/tcp_paths.hpp"
@@ -58,6 +59,15 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     void handle_stun(const net::Received& datagram, TimePoint now);
     void handle_path_failed(const net::PathAddresses& path);
     void start_reporter();
+    void start_relays();
+    void handle_relayed(const net::Received& datagram);
+    void handle_relays_settled();
+    void permit_at_relay(const signaling::ToPeer& message);
+    void want_relay();
+    [[nodiscard]] std::vector<net::Candidate> candidates() const;
+    [[nodiscard]] bool candidates_complete() const;
+    /// How packets of this path leave the machine, which a session does not know.
+    void note_transport(session::Event& event) const;
     void handle_resolved(const std::vector<net::Endpoint>& endpoints);
     void handle_reported(const net::NetReport& report);
     void redial(SessionId id);
@@ -102,6 +112,7 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     std::shared_ptr<SocketSet> sockets_;
     std::shared_ptr<TcpPaths> tcp_;
     Gathering gathering_;
+    std::shared_ptr<Relays> relays_;
     session::ReplayGuard replay_guard_;
     punch::ProbeBudget probe_budget_;
     std::map<SessionId, std::unique_ptr<session::Session>> sessions_;

@@ -25,6 +25,7 @@ using asio::ip::tcp;
 namespace {
 
 using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
+using UserTimeout = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>;
 using NotSentLowWater = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_NOTSENT_LOWAT>;
 
 constexpr int kBacklog = 32;
@@ -34,6 +35,9 @@ constexpr Duration kFirstPause = 100ms;
 constexpr std::size_t kMaxWaiting = 4;
 /// Bytes that the system holds and has not sent: enough to keep a line busy, and what is said now is not late for it.
 constexpr int kNotSent = 128 * 1024;
+/// Milliseconds without an acknowledgement (RFC 5482): then the connection counts as broken, and another one can be made
+/// between the same endpoints. The system's own patience is a quarter of an hour.
+constexpr int kUserTimeout = 10'000;
 /// The server closes a silent connection after 10 s itself (proto/README.md 2.6).
 constexpr Duration kServerPatience = 20s;
 
@@ -302,6 +306,7 @@ void TcpPaths::opened(const Shared& connection) {
     boost::system::error_code ignored;
     connection->socket.set_option(tcp::no_delay{true}, ignored);
     connection->socket.set_option(NotSentLowWater{kNotSent}, ignored);
+    connection->socket.set_option(UserTimeout{kUserTimeout}, ignored);
     connection->socket.non_blocking(true, ignored);
     connection->open = true;
     const bool server = connection->framing == net::Framing::stun;

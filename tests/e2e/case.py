@@ -57,9 +57,12 @@ class LabCase(unittest.TestCase):
 
     # --- who is there --------------------------------------------------------------------------------------------
 
-    def start_server(self, data="server", **options):
+    def start_server(self, data="server", relay=False, **options):
+        """Most tests are about direct paths and those that do not exist: they have no relay unless they ask for one."""
         if self.lab.server is None:
             self.lab.add_server(options.pop("delay_ms", 0))
+        if not relay:
+            options["arguments"] = [*options.get("arguments", ()), "--no-relay"]
         self.server = programs.Server(self.lab, self.binaries, self.folder / data, **options)
         self._programs.append(self.server)
         return self.server
@@ -76,13 +79,13 @@ class LabCase(unittest.TestCase):
         self.alice.knows(self.bob)
         self.bob.knows(self.alice)
 
-    def across(self, kind_a="eim", kind_b="eim", **side_options):
+    def across(self, kind_a="eim", kind_b="eim", relay=False, **side_options):
         """The usual case: a server, and alice and bob behind a NAT each."""
-        self.start_server()
+        self.start_server(relay=relay)
         side_options.setdefault("delay_ms", self.DELAY_MS)
         self.meet(self.lab.add_side("a", kind_a, **side_options), self.lab.add_side("b", kind_b, **side_options))
 
-    def across_models(self, kind_a, kind_b, *more_nats):
+    def across_models(self, kind_a, kind_b, *more_nats, relay=False):
         """alice behind one model NAT, bob behind another; a server with two addresses, so that mappings can be told apart."""
         self.box = natbox.NatBox(self.binaries, {
             "nat": [{"name": "home", "link": {"delay": "5ms"}, **kind_a},
@@ -93,7 +96,7 @@ class LabCase(unittest.TestCase):
         self.addCleanup(self.box.close)
         hosts = self.box.hosts
         self.lab.server = hosts["server"]
-        self.start_server(arguments=["--alternate", hosts["server"].alternate])
+        self.start_server(relay=relay, arguments=["--alternate", hosts["server"].alternate])
         self.meet(hosts["alice"], hosts["bob"], hosts["server"].address)
 
     def across_slow_links(self, rate_mbit=20):
@@ -149,6 +152,10 @@ class LabCase(unittest.TestCase):
         path = program.wait_event("path") and program.events_named("path")[-1]
         self.assertEqual((path["kind"], path["transport"]), ("direct", "udp"), path)
         self.assertEqual(path["remote"].rpartition(":")[0].strip("[]"), remote, path)
+
+    def assert_relayed(self, path, transport="udp"):
+        """This `path` event is about a relay that is reached so."""
+        self.assertEqual((path["kind"], path["transport"], path["strategy"]), ("relay", transport, "relay"), path)
 
     def assert_same_file(self, sent, received):
         self.assertTrue(received.is_file(), f"{received} is missing; there is {sorted(os.listdir(received.parent))}")

@@ -123,7 +123,7 @@ class Punch(LabCase):
         sender, receiver, _, _ = self.send(arguments=["--only", "udp"])
         self.assert_exit(sender, DONE)
         self.assertEqual(sender.events_named("path")[-1]["strategy"], "udp")
-        self.assert_exit(self.alice.send(self.folder / "f", "bob", "--only", "relay"), USAGE)
+        self.assert_exit(self.alice.send(self.folder / "f", "bob", "--only", "portmap"), USAGE)
 
 
 class Ping(LabCase):

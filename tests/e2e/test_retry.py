@@ -50,7 +50,7 @@ class Retry(LabCase):
         self.across_models({}, {})
         self.box.command("block home udp")
         self.bob.receive(self.inbox(), "--yes")
-        ping = self.alice.start("ping", "bob", "--until-direct")
+        ping = self.alice.start("ping", "bob", "--until-direct", "--without", "tcp")
         self.assert_waits(ping, 0)
         self.box.command("unblock home udp")
         self.assert_exit(ping, DONE)

@@ -15,6 +15,9 @@ using namespace pinhole;
 using fuzz::require;
 using stun::AttributeType;
 
+/// From here on a step is about TCP.
+constexpr std::uint8_t kTcpSteps = 252;
+
 const ice::Credentials kTheirs{.ufrag = "them", .pwd = "twenty-two characters!"};
 
 class Script : public fuzz::ScriptReader {
@@ -43,7 +46,10 @@ class Script : public fuzz::ScriptReader {
 
     net::Candidate candidate() {
         net::Candidate candidate;
-        candidate.type = static_cast<net::CandidateType>(byte() % 4);
+        const auto kind = byte();
+        candidate.type = static_cast<net::CandidateType>(kind % 4);
+        candidate.tcp_type = static_cast<net::TcpType>(kind >> 6);
+        candidate.transport = kind >> 6 == 0 ? net::Transport::udp : net::Transport::tcp;
         candidate.endpoint = endpoint();
         candidate.base = byte() % 2 == 0 ? candidate.endpoint : endpoint();
         candidate.priority = static_cast<std::uint32_t>(word()) << 12;
@@ -72,7 +78,12 @@ class Harness {
 
   private:
     void step() {
-        switch (script_.byte() % 12) {
+        const auto choice = script_.byte();
+        if (choice >= kTcpSteps) {
+            tcp_step(choice);
+            return;
+        }
+        switch (choice % 12) {
             case 0:
                 agent_.add_local_candidate(script_.candidate(), now_);
                 break;
@@ -110,6 +121,18 @@ class Harness {
         }
     }
 
+    void tcp_step(std::uint8_t choice) {
+        if (choice % 2 == 0) {
+            agent_.admit_tcp(now_ + std::chrono::milliseconds{script_.byte()});
+            return;
+        }
+        const net::PathAddresses any{
+            .local = script_.endpoint(), .remote = script_.endpoint(), .transport = net::Transport::tcp};
+        const auto path = asked_.empty() || choice == kTcpSteps + 1 ? any : asked_.back().path;
+        agent_.handle_path_failed(path, now_);
+        require(!agent_.heard_on(path) || agent_.uses(path));
+    }
+
     void sleep() {
         if (const auto next = agent_.next_timeout()) {
             now_ = std::max(now_, *next);
@@ -135,7 +158,9 @@ class Harness {
             const auto type = script_.word();
             builder.attribute(AttributeType{type}, script_.blob());
         }
-        const net::PathAddresses path{.local = script_.endpoint(), .remote = script_.endpoint()};
+        const auto transport = (flags & 64U) != 0 ? net::Transport::tcp : net::Transport::udp;
+        const net::PathAddresses path{
+            .local = script_.endpoint(), .remote = script_.endpoint(), .transport = transport};
         agent_.handle_datagram(path, builder.integrity(as_bytes(agent_.local_credentials().pwd)).fingerprint().finish(),
                                now_);
     }

@@ -39,6 +39,30 @@ void rebuild(const stun::MessageView& message) {
     require(stun::verify_integrity(*again, as_bytes(kPassword)) && stun::verify_fingerprint(*again));
 }
 
+void read_turn(const stun::MessageView& message) {
+    (void)message.channel_number();
+    (void)message.lifetime();
+    (void)message.xor_peer_address();
+    (void)message.data();
+    (void)message.xor_relayed_address();
+    (void)message.requested_address_family();
+    (void)message.additional_address_family();
+    (void)message.even_port();
+    (void)message.requested_transport();
+    (void)message.dont_fragment();
+    (void)message.reservation_token();
+    (void)message.address_error_code();
+    (void)message.icmp();
+    (void)message.connection_id();
+    (void)message.userhash();
+    (void)message.password_algorithm();
+    require(message.password_algorithms().size() <= stun::kMaxPasswordAlgorithms);
+    const auto peers = message.xor_peer_addresses();
+    require(!peers || peers->size() <= stun::kMaxPeerAddresses);
+    // The first one counts.
+    require(!peers || peers->empty() || message.xor_peer_address() == peers->front());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -66,6 +90,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)stun::verify_integrity(*message, as_bytes(kPassword));
     (void)stun::verify_integrity_sha256(*message, as_bytes(kPassword));
     (void)stun::verify_fingerprint(*message);
+    read_turn(*message);
     rebuild(*message);
     return 0;
 }

@@ -67,8 +67,8 @@ std::expected<TurnServer::Wishes, std::uint16_t> TurnServer::read_wishes(const R
         (!request.client.is_stream() || even_port || wishes.token || message.has(AttributeType::dont_fragment))) {
         return std::unexpected{kBadRequest};
     }
-    const bool families =
-        message.has(AttributeType::requested_address_family) || message.has(AttributeType::additional_address_family);
+    const bool families = message.has(AttributeType::requested_address_family) ||
+                          message.has(AttributeType::additional_address_family) || message.additional_address_family();
     if (wishes.token && (even_port || families)) {
         return std::unexpected{kBadRequest};
     }
@@ -87,7 +87,7 @@ TurnServer::Refusal TurnServer::choose_families(const stun::MessageView& message
     if (is_broken(message, AttributeType::requested_address_family, requested)) {
         return kFamilyNotSupported;
     }
-    if (!message.has(AttributeType::additional_address_family)) {
+    if (!message.has(AttributeType::additional_address_family) && !additional) {
         wishes.v4 = requested.value_or(Family::v4) == Family::v4;
         wishes.v6 = !wishes.v4;
         const bool served = wishes.v4 ? config_.v4 : config_.v6;

@@ -21,21 +21,20 @@ constexpr std::string_view kNonceCookie = "obMatJos2";
 /// §18.1: bit 0, the most significant one, is "Password algorithms", bit 1 "Username anonymity"; in base64.
 constexpr std::string_view kAlgorithms = "gAAA";
 constexpr std::string_view kAlgorithmsAndAnonymity = "wAAA";
+/// Seconds modulo 194 days, and the port, by which no two clients get the same one (RFC 8489 §9.2.4).
+constexpr std::size_t kNonceTime = 3;
+constexpr std::uint32_t kNonceSeconds = 0xffffff;
+constexpr std::size_t kNoncePort = 2;
 /// Enough that nobody hits one: a nonce alone opens nothing.
-constexpr std::size_t kNonceMac = 7;
-constexpr std::size_t kNonceTime = 4;
+constexpr std::size_t kNonceMac = 6;
 /// RFC 8489 §14.3, §14.9: the longest that a name, or a realm in UTF-8, can be.
 constexpr std::size_t kMaxName = 763;
 
 constexpr std::array kOffered{PasswordAlgorithm::sha256, PasswordAlgorithm::md5};
 
-std::array<std::uint8_t, kNonceTime> big_endian(std::uint32_t value) {
-    return {static_cast<std::uint8_t>(value >> 24), static_cast<std::uint8_t>(value >> 16),
-            static_cast<std::uint8_t>(value >> 8), static_cast<std::uint8_t>(value)};
-}
-
 std::uint32_t second_of(TimePoint now) {
-    return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count());
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch());
+    return static_cast<std::uint32_t>(seconds.count()) & kNonceSeconds;
 }
 
 /// "EXPIRY:NAME", or "EXPIRY" alone.
@@ -78,9 +77,9 @@ std::optional<PasswordAlgorithm> algorithm_of(const stun::MessageView& request) 
     return algorithm;
 }
 
-bool verify(const stun::MessageView& request, const Protection& protection) {
-    return protection.kind == IntegrityKind::sha256 ? stun::verify_integrity_sha256(request, protection.key.view())
-                                                    : stun::verify_integrity(request, protection.key.view());
+bool verify(const stun::MessageView& request, const IntegrityKey& key) {
+    return request.integrity_sha256() ? stun::verify_integrity_sha256(request, key.view())
+                                      : stun::verify_integrity(request, key.view());
 }
 
 }  // namespace
@@ -111,13 +110,14 @@ std::string Authenticator::cookie() const {
     return std::string{kNonceCookie}.append(anonymity ? kAlgorithmsAndAnonymity : kAlgorithms);
 }
 
-std::string Authenticator::nonce(const net::Address& source, std::uint32_t second) const {
-    const auto time = big_endian(second);
-    auto text = to_bytes(time);
-    const auto address = source.unmapped();
+std::string Authenticator::nonce(const net::Endpoint& source, std::uint32_t second) const {
+    Bytes body{static_cast<std::uint8_t>(second >> 16), static_cast<std::uint8_t>(second >> 8),
+               static_cast<std::uint8_t>(second), static_cast<std::uint8_t>(source.port >> 8),
+               static_cast<std::uint8_t>(source.port)};
+    auto text = body;
+    const auto address = source.address.unmapped();
     text.insert(text.end(), address.bytes().begin(), address.bytes().end());
     const auto mac = stun::hmac_sha256(nonce_key_.view(), text);
-    Bytes body = to_bytes(time);
     body.insert(body.end(), mac.begin(), mac.begin() + kNonceMac);
     return cookie().append(to_base32(body));
 }
@@ -128,17 +128,18 @@ bool Authenticator::is_fresh(std::string_view text, const net::Address& source, 
         return false;
     }
     const auto body = from_base32(text.substr(prefix.size()));
-    if (!body || body->size() != kNonceTime + kNonceMac) {
+    if (!body || body->size() != kNonceTime + kNoncePort + kNonceMac) {
         return false;
     }
-    const auto second = *ByteReader{*body}.u32();
-    // The difference is unsigned: a time that is still to come is far in the past.
-    const std::chrono::seconds age{second_of(now) - second};
-    return age <= config_.nonce_lifetime &&
-           crypto::equal_constant_time(as_bytes(nonce(source, second)), as_bytes(text));
+    const auto& bytes = *body;
+    const auto second = static_cast<std::uint32_t>(bytes[0] << 16 | bytes[1] << 8 | bytes[2]);
+    const net::Endpoint given{.address = source, .port = static_cast<std::uint16_t>(bytes[3] << 8 | bytes[4])};
+    // A time that is still to come is far in the past.
+    const std::chrono::seconds age{(second_of(now) - second) & kNonceSeconds};
+    return age <= config_.nonce_lifetime && crypto::equal_constant_time(as_bytes(nonce(given, second)), as_bytes(text));
 }
 
-void Authenticator::challenge(stun::MessageBuilder& answer, const net::Address& source, TimePoint now) const {
+void Authenticator::challenge(stun::MessageBuilder& answer, const net::Endpoint& source, TimePoint now) const {
     answer.text(AttributeType::realm, config_.realm)
         .text(AttributeType::nonce, nonce(source, second_of(now)))
         .password_algorithms(kOffered);
@@ -206,14 +207,16 @@ std::expected<Authenticated, std::uint16_t> Authenticator::authenticate(const st
     if (!username || *realm != config_.realm) {
         return std::unexpected{kUnauthorized};
     }
-    Protection protection{.kind = request.integrity_sha256() ? IntegrityKind::sha256 : IntegrityKind::sha1,
-                          .key = {},
-                          .fingerprint = request.fingerprint().has_value()};
+    // §9.2.4: answers are protected with SHA-256 for whoever knows of algorithms.
+    Protection protection{
+        .kind = request.has(AttributeType::password_algorithm) ? IntegrityKind::sha256 : IntegrityKind::sha1,
+        .key = {},
+        .fingerprint = request.fingerprint().has_value()};
     for (auto& secret : secrets_of(*username, now)) {
         protection.key = *algorithm == PasswordAlgorithm::sha256
                              ? key_of(stun::long_term_key_sha256(*username, *realm, secret.password))
                              : key_of(stun::long_term_key(*username, *realm, secret.password));
-        if (verify(request, protection)) {
+        if (verify(request, protection.key)) {
             return Authenticated{.account = std::move(secret.account),
                                  .username = *username,
                                  .expired = secret.expired,

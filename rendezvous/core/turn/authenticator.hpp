@@ -36,7 +36,7 @@ struct IntegrityKey {
     [[nodiscard]] ByteView view() const { return ByteView{bytes}.first(size); }
 };
 
-/// How an answer is protected: as its request was.
+/// How an answer is protected (RFC 8489 §9.2.4).
 struct Protection {
     IntegrityKind kind = IntegrityKind::sha1;
     IntegrityKey key;
@@ -79,12 +79,13 @@ class Authenticator {
     /// The clock of the system has been set.
     void set_unix_time(std::chrono::seconds unix_time, TimePoint at);
 
-    /// 400, 401 or 438 where it is not good (RFC 8489 §9.2.4).
+    /// 400, 401 or 438 where it is not good (RFC 8489 §9.2.4). A nonce is good for all ports of the host that got it: a
+    /// client's connections of RFC 6062 begin with the one that it has.
     [[nodiscard]] std::expected<Authenticated, std::uint16_t> authenticate(const stun::MessageView& request,
                                                                            const net::Address& source,
                                                                            TimePoint now) const;
     /// REALM, NONCE and PASSWORD-ALGORITHMS, for answers with 401 and 438.
-    void challenge(stun::MessageBuilder& answer, const net::Address& source, TimePoint now) const;
+    void challenge(stun::MessageBuilder& answer, const net::Endpoint& source, TimePoint now) const;
 
   private:
     struct Secret {
@@ -93,7 +94,7 @@ class Authenticator {
         bool expired = false;
     };
 
-    [[nodiscard]] std::string nonce(const net::Address& source, std::uint32_t second) const;
+    [[nodiscard]] std::string nonce(const net::Endpoint& source, std::uint32_t second) const;
     [[nodiscard]] bool is_fresh(std::string_view nonce, const net::Address& source, TimePoint now) const;
     [[nodiscard]] std::string cookie() const;
     /// Passwords that this name may have; empty: unknown.

@@ -30,6 +30,7 @@ struct TurnConfig {
         /// Peers' addresses of one allocation; ICE tries up to 100 pairs.
         std::size_t permissions = 128;
         std::size_t channels = 64;
+        /// Connections to peers of one allocation, those under way included.
         std::size_t streams = 32;
         /// Payload bytes per second, both ways together, with bursts of two seconds.
         double account_bytes_per_second = 125e6;

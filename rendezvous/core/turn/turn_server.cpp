@@ -123,7 +123,7 @@ void TurnServer::turn_away(const TurnClient& client, const stun::MessageView& re
     stun::MessageBuilder refusal{MessageClass::error, request.method(), request.transaction_id()};
     refusal.error_code(code, {});
     if (code != 400) {
-        authenticator_.challenge(refusal, client.path.remote.address, now);
+        authenticator_.challenge(refusal, client.path.remote, now);
     }
     if (request.fingerprint()) {
         refusal.fingerprint();

@@ -53,6 +53,17 @@ TEST(NoPath, IsExplainedByTheKindsOfBothNetworks) {
     }
 }
 
+TEST(NoPath, SpeaksOfTcpOnlyWhereItWasTried) {
+    auto tried = facts(blocked, easy);
+    tried.tcp_tried = true;
+    EXPECT_EQ(why_no_path(tried), "UDP is blocked on this side, and no TCP connection could be made");
+    tried.switched_off = {"tcp"};
+    EXPECT_EQ(why_no_path(tried), "UDP is blocked on this side, and TCP is switched off here (--without tcp)");
+    tried = facts(easy, easy);
+    tried.tcp_tried = true;
+    EXPECT_THAT(why_no_path(tried), HasSubstr("a firewall blocks UDP and TCP between the two"));
+}
+
 TEST(NoPath, IsExplainedByWhatIceSawWhereTheNetworksDoNotSayIt) {
     auto seen = facts(easy, easy);
     seen.heard_anything = true;

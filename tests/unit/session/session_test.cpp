@@ -27,6 +27,17 @@ net::Candidate host(const net::Endpoint& at) {
             .foundation = "h1"};
 }
 
+net::Candidate tcp_host(const net::Endpoint& at, net::TcpType type) {
+    return {.type = net::CandidateType::host,
+            .endpoint = at,
+            .base = at,
+            .priority = net::candidate_priority(
+                net::CandidateType::host, net::tcp_preference(net::CandidateType::host, type, 1), net::Transport::tcp),
+            .foundation = "t1",
+            .transport = net::Transport::tcp,
+            .tcp_type = type};
+}
+
 struct Peer {
     explicit Peer(std::uint64_t seed, const char* at)
         : rng(seed), identity(crypto::Identity::generate(rng)), address(endpoint(at)) {}
@@ -68,7 +79,7 @@ class World {
 
     void alice_calls(std::uint8_t services = 3) {
         alice.session = std::make_unique<Session>(config(alice, bob.identity.id(), services), signaling::CallId{10},
-                                                  std::vector{host(alice.address)}, alice.rng);
+                                                  locals(alice), alice.rng);
         alice.session->call(alice.wall, now);
         alice.session->end_of_local_candidates();
     }
@@ -120,10 +131,12 @@ class World {
                 signaling::Answered{
                     .call = to.session->call_id(), .handshake = handshake, .candidates = answer->candidates},
                 to.wall, now);
-            const signaling::Go go{
-                .call = to.session->call_id(),
-                .delay_us = 0,
-                .plan = {.topology = "test", .steps = {net::PunchStep{.strategy = net::Strategy::host}}}};
+            signaling::Go go{.call = to.session->call_id(),
+                             .delay_us = 0,
+                             .plan = {.topology = "test", .steps = {net::PunchStep{.strategy = net::Strategy::host}}}};
+            if (tcp_start) {
+                go.plan.steps.push_back({.strategy = net::Strategy::tcp, .start = *tcp_start});
+            }
             to.session->handle_signaling(go, to.wall, now);
             from.session->handle_signaling(go, from.wall, now);
         } else if (const auto* trickle = std::get_if<signaling::Trickle>(&message)) {
@@ -142,12 +155,29 @@ class World {
     TimePoint now{};
     ReplayGuard guard;
     bool network_up = true;
+    bool udp_open = true;
+    bool tcp_open = true;
+    bool offer_tcp = false;
+    std::optional<Duration> tcp_start;  ///< of the plan
+    /// Of packets over TCP.
+    std::size_t largest = 0;
+    std::size_t marked = 0;
     bool tamper_answer = false;
     int connects = 0;
     signaling::Connect last_connect;
     std::optional<RejectedCall> rejected;
 
   private:
+    [[nodiscard]] std::vector<net::Candidate> locals(const Peer& peer) const {
+        std::vector candidates{host(peer.address)};
+        for (const auto type : {net::TcpType::active, net::TcpType::passive}) {
+            if (offer_tcp) {
+                candidates.push_back(tcp_host(peer.address, type));
+            }
+        }
+        return candidates;
+    }
+
     static SessionConfig config(Peer& peer, const crypto::PeerId& remote, std::uint8_t services) {
         SessionConfig config;
         config.identity = &peer.identity;
@@ -167,8 +197,7 @@ class World {
             from.session->handle_signaling(end, from.wall, now);
             return;
         }
-        to.session = std::make_unique<Session>(config(to, read->offer.from, 3), read->call,
-                                               std::vector{host(to.address)}, to.rng);
+        to.session = std::make_unique<Session>(config(to, read->offer.from, 3), read->call, locals(to), to.rng);
         to.session->answer(*std::move(read), now);
         to.session->end_of_local_candidates();
     }
@@ -185,6 +214,10 @@ class World {
         }
         Bytes buffer(65536);
         while (const auto batch = peer.session->poll_packets(buffer, now)) {
+            if (batch->path.transport == net::Transport::tcp) {
+                largest = std::max(largest, batch->segment_size);
+                marked += batch->ecn == net::Ecn::not_ect ? 0 : 1;
+            }
             for (std::size_t at = 0; at < batch->size; at += batch->segment_size) {
                 const auto size = std::min(batch->segment_size, batch->size - at);
                 post(other, batch->path, to_bytes(ByteView{buffer}.subspan(at, size)));
@@ -196,10 +229,11 @@ class World {
     }
 
     void post(Peer& to, const net::PathAddresses& path, Bytes payload) {
-        if (!network_up || path.remote != to.address) {
+        const bool open = path.transport == net::Transport::tcp ? tcp_open : udp_open;
+        if (!network_up || !open || path.remote != to.address) {
             return;
         }
-        const net::PathAddresses arrived{.local = path.remote, .remote = path.local};
+        const net::PathAddresses arrived{.local = path.remote, .remote = path.local, .transport = path.transport};
         wire_.emplace_back(now + 10ms, [this, &to, arrived, payload = std::move(payload)]() mutable {
             if (!to.session) {
                 return;
@@ -235,6 +269,114 @@ TEST(Session, ConnectsAndCarriesAStream) {
     const auto count = world.bob.session->transport()->read(*stream, read);
     ASSERT_TRUE(count);
     EXPECT_EQ(as_text(ByteView{read}.first(*count)), "hello");
+}
+
+net::Transport transport_of(const Peer& peer) {
+    return peer.last<PathInUse>()->addresses.transport;
+}
+
+/// Without UDP, and with a plan for TCP.
+void without_udp(World& world) {
+    world.udp_open = false;
+    world.offer_tcp = true;
+    world.tcp_start = 200ms;
+}
+
+/// Sends so much and says whether the other side has read it all, in order, after so long.
+bool carries(World& world, std::size_t bytes, Duration time) {
+    auto& transport = *world.alice.session->transport();
+    const auto stream = transport.open_stream(transport::Priority::file);
+    Bytes sent(bytes);
+    world.alice.rng.fill(sent);
+    const auto taken = stream ? transport.write(*stream, sent) : Result<std::size_t>{0};
+    world.run(time);
+    Bytes read(bytes);
+    const auto count = world.bob.session->transport()->read(*stream, read);
+    return taken == bytes && count == bytes && read == sent;
+}
+
+TEST(Session, ConnectsOverTcpWhereUdpIsBlocked) {
+    World world;
+    without_udp(world);
+    world.alice_calls();
+    world.run(190ms);
+    EXPECT_EQ(world.alice.last<PathInUse>(), nullptr) << "not before its instant";
+    world.run(2s);
+    ASSERT_NE(world.alice.last<Connected>(), nullptr);
+    ASSERT_NE(world.bob.last<Connected>(), nullptr);
+    EXPECT_EQ(transport_of(world.alice), net::Transport::tcp);
+    EXPECT_EQ(transport_of(world.bob), net::Transport::tcp);
+    EXPECT_EQ(world.alice.last<PathInUse>()->strategy, "host");
+    EXPECT_TRUE(carries(world, 300'000, 2s));
+    EXPECT_EQ(world.largest, 1472U) << "a stream has no packets that could be too large";
+    EXPECT_EQ(world.marked, 0U);
+}
+
+TEST(Session, OffersNoCandidateThatOnlyConnects) {
+    World world;
+    without_udp(world);
+    world.alice_calls();
+    world.run(100ms);
+    for (const auto& candidate : world.last_connect.candidates) {
+        EXPECT_NE(candidate.tcp_type, net::TcpType::active);
+    }
+    EXPECT_EQ(world.last_connect.candidates.size(), 2U);
+}
+
+TEST(Session, TriesNoTcpWithoutAPlanForIt) {
+    World world;
+    without_udp(world);
+    world.tcp_start.reset();
+    world.alice_calls();
+    world.run(20s);
+    ASSERT_NE(world.alice.last<Ended>(), nullptr);
+    EXPECT_EQ(world.alice.last<Ended>()->error.code, make_error_code(Errc::no_path));
+    EXPECT_EQ(world.alice.last<Ended>()->error.message().find("TCP"), std::string::npos);
+}
+
+TEST(Session, LeavesTcpForUdpThatComesLate) {
+    World world;
+    without_udp(world);
+    world.alice_calls();
+    world.run(400ms);
+    ASSERT_NE(world.alice.last<Connected>(), nullptr);
+    EXPECT_EQ(transport_of(world.alice), net::Transport::tcp);
+    world.udp_open = true;
+    EXPECT_TRUE(carries(world, 300'000, 3s));
+    EXPECT_EQ(transport_of(world.alice), net::Transport::udp);
+    EXPECT_EQ(transport_of(world.bob), net::Transport::udp);
+}
+
+TEST(Session, DoesNotTouchTcpWhereUdpWorks) {
+    World world;
+    world.offer_tcp = true;
+    world.tcp_start = 1s;
+    world.alice_calls();
+    world.run(5s);
+    ASSERT_NE(world.alice.last<Connected>(), nullptr);
+    EXPECT_EQ(transport_of(world.alice), net::Transport::udp);
+    const net::PathAddresses tcp{
+        .local = world.alice.address, .remote = world.bob.address, .transport = net::Transport::tcp};
+    EXPECT_FALSE(world.alice.session->uses(tcp));
+    EXPECT_FALSE(world.bob.session->heard_on({.local = tcp.remote, .remote = tcp.local, .transport = tcp.transport}));
+}
+
+TEST(Session, GoesOnAfterItsConnectionBroke) {
+    World world;
+    without_udp(world);
+    world.alice_calls();
+    world.run(1s);
+    ASSERT_NE(world.alice.last<Connected>(), nullptr);
+    world.tcp_open = false;
+    const auto path = world.alice.last<PathInUse>()->addresses;
+    world.alice.session->handle_path_failed(path, world.now);
+    world.bob.session->handle_path_failed({.local = path.remote, .remote = path.local, .transport = path.transport},
+                                          world.now);
+    world.run(300ms);
+    world.tcp_open = true;
+    EXPECT_TRUE(carries(world, 100'000, 5s));
+    EXPECT_EQ(world.alice.last<Ended>(), nullptr);
+    EXPECT_EQ(world.bob.last<Ended>(), nullptr);
 }
 
 TEST(Session, BothSidesEndWhenOneCloses) {

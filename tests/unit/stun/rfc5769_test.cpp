@@ -94,5 +94,21 @@ TEST(Rfc5769, RebuildsTheLongTermRequestToTheByte) {
     EXPECT_EQ(builder.finish(), to_bytes(vectors::kLongTermRequest));
 }
 
+TEST(Rfc8489, ProvesALongTermUserWithSha256AndAHashForAName) {
+    const auto hash = stun::userhash(vectors::kLongTermUsername, vectors::kLongTermRealm);
+    EXPECT_EQ(hash, vectors::kSha256Userhash);
+    MessageBuilder builder{MessageClass::request, kBinding, id_of(vectors::kLongTermRequest)};
+    builder.attribute(AttributeType::userhash, hash)
+        .text(nonce, vectors::kSha256Nonce)
+        .text(realm, vectors::kLongTermRealm)
+        .password_algorithm(PasswordAlgorithm::sha256)
+        .integrity_sha256(
+            long_term_key_sha256(vectors::kLongTermUsername, vectors::kLongTermRealm, vectors::kLongTermPassword));
+    const auto bytes = builder.finish();
+    const auto view = MessageView::parse(bytes).value();
+    EXPECT_EQ(to_bytes(view.integrity_sha256()->mac), to_bytes(vectors::kSha256Mac));
+    EXPECT_EQ(view.userhash(), vectors::kSha256Userhash);
+}
+
 }  // namespace
 }  // namespace pinhole::stun

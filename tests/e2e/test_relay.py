@@ -1,0 +1,125 @@
+"""The relay: first where a direct path comes later, only where there is none, over UDP, TCP and TLS, and coturn's."""
+
+import subprocess
+
+import netlab
+from case import DONE, NO_PATH, LabCase
+
+RANDOM = {"mapping": "address-and-port-dependent", "allocation": "random"}
+EASY = {}
+
+
+class RelayCase(LabCase):
+    def send_over(self, *arguments, receiving=(), timeout=30):
+        path = self.make_file("f", 300_000)
+        inbox = self.inbox()
+        receiver = self.bob.receive(inbox, "--yes", "--once", *receiving)
+        sender = self.alice.send(path, "bob", *arguments)
+        self.assert_exit(sender, DONE, timeout)
+        self.assert_exit(receiver, DONE)
+        self.assert_same_file(path, inbox / "f")
+        return sender, receiver
+
+    def make_certificate(self):
+        certificate, key = self.folder / "cert.pem", self.folder / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-days", "2", "-subj", "/CN=relay", "-keyout", key, "-out", certificate],
+                       check=True, capture_output=True)
+        return certificate, key
+
+
+class Relay(RelayCase):
+    def test_two_nats_with_random_ports_meet_at_the_relay(self):
+        self.across("symmetric", "symmetric", relay=True)
+        for program in self.send_over():
+            self.assert_relayed(program.events_named("path")[-1])
+
+    def test_the_relay_is_first_and_the_direct_path_follows(self):
+        self.across_models(EASY, RANDOM, relay=True)
+        for person in (self.alice, self.bob):
+            self.assertEqual(person.run("netcheck").process.returncode, DONE)
+        receiver = self.bob.receive(self.inbox(), "--yes")
+        ping = self.alice.start("ping", "bob", "--until-direct")
+        self.assert_exit(ping, DONE, 30)
+        paths = ping.events_named("path")
+        self.assert_relayed(paths[0])
+        self.assertEqual((paths[-1]["kind"], paths[-1]["strategy"]), ("direct", "birthday"), ping.transcript())
+        self.assertIn("relay udp relay", ping.events_named("pong")[0]["path"])
+        self.assertIn("direct udp birthday", ping.events_named("pong")[-1]["path"])
+        self.assertTrue(receiver.running)
+
+    def test_nothing_but_the_relay_when_it_is_all_that_is_allowed(self):
+        self.across(relay=True)
+        for program in self.send_over("--only", "relay"):
+            self.assertEqual({path["kind"] for path in program.events_named("path")}, {"relay"}, program.transcript())
+
+    def test_no_relay_when_it_is_not_allowed(self):
+        self.across("symmetric", "symmetric", relay=True)
+        self.bob.receive(self.inbox(), "--yes", "--without", "relay")
+        sender = self.alice.send(self.make_file("f", 1000), "bob", "--without", "relay")
+        self.assert_fails(sender, NO_PATH, timeout=45)
+
+    def blocked(self, *sides, **server):
+        self.start_server(relay=True, **server)
+        hosts = [self.lab.add_side(name, "eim", self.DELAY_MS, block_udp=name in sides) for name in ("a", "b")]
+        self.meet(*hosts)
+
+    def test_without_udp_at_one_side(self):
+        self.blocked("a")
+        sender, receiver = self.send_over("--without", "tcp", receiving=["--without", "tcp"])
+        self.assert_relayed(sender.events_named("path")[-1], "tcp")
+        self.assert_relayed(receiver.events_named("path")[-1], "udp")
+
+    def test_without_udp_at_both_sides(self):
+        self.blocked("a", "b")
+        for program in self.send_over("--without", "tcp", receiving=["--without", "tcp"]):
+            self.assert_relayed(program.events_named("path")[-1], "tcp")
+
+    def test_the_first_path_carries_data_within_two_round_trips(self):
+        self.across("symmetric", "symmetric", relay=True)
+        self.bob.receive(self.inbox(), "--yes")
+        ping = self.alice.start("ping", "bob", "--count", "1")
+        self.assert_exit(ping, DONE)
+        path = ping.events_named("path")[0]
+        self.assert_relayed(path)
+        connected = ping.events_named("connected")[0]["elapsed_ms"]
+        # One check, one packet each way: 2 of the relay's round trips between the path and the first bytes.
+        self.assertLess(connected - path["elapsed_ms"], 2 * path["rtt_ms"] + 20, ping.transcript())
+
+
+class Coturn(RelayCase):
+    """The same peers with somebody else's relay."""
+
+    def start_coturn(self, *arguments):
+        self.lab.add_server()
+        argv = ["turnserver", "-n", "--log-file=stdout", "--no-cli", "--use-auth-secret", "--static-auth-secret=north",
+                "--realm=lab", "--listening-port=3500", f"--listening-ip={self.lab.server.address}",
+                f"--relay-ip={self.lab.server.address}", f"--pidfile={self.folder / 'coturn.pid'}",
+                f"--userdb={self.folder / 'turndb'}", "--no-dtls", *arguments]
+        coturn = subprocess.Popen(self.lab.server.namespace.command(argv), stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
+        self.addCleanup(coturn.wait)
+        self.addCleanup(coturn.terminate)
+
+    def across_coturn(self, url, *arguments, block_udp=False):
+        self.start_coturn(*arguments)
+        self.start_server(arguments=["--turn", url.format(self.lab.server.address), "--turn-secret", "north"])
+        kind = "eim" if block_udp else "symmetric"
+        self.meet(*(self.lab.add_side(name, kind, self.DELAY_MS, block_udp=block_udp) for name in ("a", "b")))
+
+    def test_by_udp(self):
+        self.across_coturn("turn:{}:3500?transport=udp", "--no-tls")
+        for program in self.send_over():
+            self.assert_relayed(program.events_named("path")[-1])
+
+    def test_by_tcp(self):
+        self.across_coturn("turn:{}:3500?transport=tcp", "--no-tls", block_udp=True)
+        for program in self.send_over("--without", "tcp", receiving=["--without", "tcp"]):
+            self.assert_relayed(program.events_named("path")[-1], "tcp")
+
+    def test_by_tls(self):
+        certificate, key = self.make_certificate()
+        self.across_coturn("turns:{}:3501", "--tls-listening-port=3501", f"--cert={certificate}", f"--pkey={key}",
+                           block_udp=True)
+        for program in self.send_over("--without", "tcp", receiving=["--without", "tcp"]):
+            self.assert_relayed(program.events_named("path")[-1], "tls")
