@@ -77,6 +77,8 @@ void Session::begin_generation(ice::Role role, std::vector<net::Candidate> local
     go_at_.reset();
     answer_deadline_.reset();
     went_at_.reset();
+    plan_end_.reset();
+    outcome_at_.reset();
     one_side_open_ = false;
     locals_ = std::move(locals);
     locals_complete_ = locals_end_sent_ = false;

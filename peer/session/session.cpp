@@ -256,8 +256,8 @@ void Session::add_remote(const std::vector<net::Candidate>& candidates, TimePoin
     const auto known = remote_reflexives_.size();
     for (const auto& candidate : candidates) {
         agent_->add_remote_candidate(candidate, now);
-        if (candidate.type == net::CandidateType::relayed && remote_relayed_.size() < limits::kMaxCandidates) {
-            remote_relayed_.push_back(candidate.endpoint);
+        if (candidate.type == net::CandidateType::relayed) {
+            note_remote_relayed(candidate.endpoint);
         }
         const bool tcp = candidate.transport == net::Transport::tcp;
         auto& hosts = tcp ? remote_tcp_hosts_ : remote_hosts_;

@@ -253,6 +253,7 @@ class Session {
     void drain_puncher(TimePoint now);
     void tell_outcome(std::optional<net::Strategy> strategy, TimePoint now);
     void await_outcome(TimePoint now);
+    void note_remote_relayed(const net::Endpoint& endpoint);
     [[nodiscard]] bool relayed(const net::PathAddresses& path) const;
     [[nodiscard]] std::string strategy_of(const ice::PairInfo& pair) const;
     [[nodiscard]] std::optional<net::Endpoint> main_base() const;
@@ -279,7 +280,7 @@ class Session {
     NoPathFacts facts_;
     std::vector<net::Endpoint> remote_reflexives_;
     std::vector<net::Endpoint> remote_hosts_;
-    std::vector<net::Endpoint> remote_relayed_;
+    std::vector<net::Endpoint> remote_relayed_;  ///< the newest; a restart forgets none, because the old path goes on
     std::optional<TimePoint> plan_end_;    ///< of what the plan does besides checks
     std::optional<TimePoint> outcome_at_;  ///< until then a direct path may replace the relay
     std::vector<net::Endpoint> remote_tcp_hosts_;
