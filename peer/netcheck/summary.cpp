@@ -124,7 +124,8 @@ std::string kind(const net::NetReport& report) {
     }
 }
 
-std::string prospects(NatClass ours) {
+std::string prospects(const net::NetReport& report) {
+    const auto ours = net::classify(report);
     std::vector<NatClass> works;
     std::vector<NatClass> fails;
     for (const auto theirs : kReachable) {
@@ -135,6 +136,9 @@ std::string prospects(NatClass ours) {
     }
     if (fails.empty() && works.size() == kReachable.size()) {
         return "Direct connections work with everybody whose network does not block UDP.";
+    }
+    if (works.empty() && report.tcp.open == true) {
+        return "Direct connections go over TCP, where the other side's network lets them in.";
     }
     if (works.empty()) {
         return "Direct connections work only within the local network.";
@@ -148,7 +152,7 @@ std::string prospects(NatClass ours) {
 
 }  // namespace
 
-// What the strategies of this build reach; a new strategy adds its row.
+// What the strategies of this build reach over UDP; a new strategy adds its row.
 //   host and reverse     one side is open: whoever is not blocked reaches it
 //   simultaneous punch   both ports are known; or one is, and its filter looks at addresses alone, so that the unknown
 //                        port of the other side gets in
@@ -171,7 +175,7 @@ std::optional<bool> connects(NatClass ours, NatClass theirs) {
 std::string summarize(const net::NetReport& report) {
     std::string text = kind(report);
     if (report.udp.open) {
-        text += " " + prospects(net::classify(report));
+        text += " " + prospects(report);
     }
     if (report.ipv6 == true) {
         text += " IPv6 works: peers that have it, too, need no NAT in between.";

@@ -11,15 +11,21 @@ namespace {
 /// connected cannot wait so long to learn that a relay is dead, and there may be another one.
 constexpr Duration kMinRto = 250ms;
 constexpr int kMaxSends = 5;
+/// Of a Refresh, which asks a relay that is known to answer: 3.75 s.
+constexpr int kMaxRefreshes = 4;
 /// Over a stream, for everything: no more than UDP takes (250 ms times 1 + 2 + 4 + 8 + 16).
 constexpr Duration kStreamPatience = 7750ms;
+
+int max_sends(const Request& request) {
+    return request.kind == Request::Kind::refresh ? kMaxRefreshes : kMaxSends;
+}
 
 }  // namespace
 
 void Requests::add(const stun::TransactionId& id, Request request, Duration rtt, TimePoint now) {
     request.rto = std::max(kMinRto, 2 * rtt);
     request.sends = 1;
-    request.asked_at = now;
+    request.began_at = request.asked_at = now;
     request.deadline = now + (stream_ ? kStreamPatience : request.rto);
     waiting_.insert_or_assign(id, std::move(request));
 }
@@ -44,7 +50,7 @@ const Request* Requests::repeat(TimePoint now) {
         return nullptr;
     }
     for (auto& [id, request] : waiting_) {
-        if (request.deadline <= now && request.sends < kMaxSends) {
+        if (request.deadline <= now && request.sends < max_sends(request)) {
             ++request.sends;
             request.rto *= 2;
             request.asked_at = now;
@@ -57,7 +63,7 @@ const Request* Requests::repeat(TimePoint now) {
 
 std::optional<Request> Requests::expire(TimePoint now) {
     for (const auto& [id, request] : waiting_) {
-        if (request.deadline <= now && (stream_ || request.sends >= kMaxSends)) {
+        if (request.deadline <= now && (stream_ || request.sends >= max_sends(request))) {
             return take(id);
         }
     }

@@ -26,6 +26,7 @@ struct Request {
     bool authenticated = false;
     Bytes message{};
     int sends = 0;
+    TimePoint began_at{};
     TimePoint asked_at{};  ///< the last time
     TimePoint deadline{};
     Duration rto{};

@@ -406,6 +406,11 @@ void TurnClient::handle_timeout(TimePoint now) {
         transmits_.push_back(request->message);
     }
     while (const auto expired = requests_.expire(now)) {
+        // A relay that data comes from is there, whatever becomes of our question.
+        if (expired->kind == Request::Kind::refresh && heard_at_ > expired->began_at) {
+            send_refresh(0, now);
+            continue;
+        }
         if (expired->kind == Request::Kind::allocate || expired->kind == Request::Kind::refresh) {
             fail(Errc::no_answer);
             return;

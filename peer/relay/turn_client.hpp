@@ -2,11 +2,11 @@
 // permissions and channels of the peers that are sent to, and everything renewed in time. Knows neither ICE nor which
 // relay is a good one; the shell brings messages and time, and drains poll_transmit and poll_event after each input.
 //
-// Timers: retransmission of each request (250 ms or two round trips, doubled, 5 sends; none over a stream); Refresh
-// every 15 s, and at once when what is sent gets no answer for a second: it keeps the NAT's mapping, which may be
-// forgotten after 30 s (RFC 4787 REQ-5 allows no less than 2 min, but some do it), renews the allocation, and is how a
-// dead relay is noticed. A permission or a channel in use is renewed after 4/5 of a permission's lifetime, because a
-// channel's renewal renews the permission too (§12).
+// Timers: retransmission of each request (250 ms or two round trips, doubled, 5 sends, 4 of a Refresh; none over a
+// stream); Refresh every 15 s, and at once when what is sent gets no answer for a second: it keeps the NAT's mapping,
+// which may be forgotten after 30 s (RFC 4787 REQ-5 allows no less than 2 min, but some do it), renews the allocation,
+// and is how a dead relay is noticed. A permission or a channel in use is renewed after 4/5 of a permission's lifetime,
+// because a channel's renewal renews the permission too (§12).
 #pragma once
 
 #include "common/base/error.hpp"

@@ -1,5 +1,6 @@
 // Session's part that carries out the server's plan: what is used of it, the sockets and probes that it wants, and what
 // became of it.
+#include "common/base/limits.hpp"
 #include "peer/session/errors.hpp"
 #include "peer/session/session.hpp"
 
@@ -299,6 +300,16 @@ Error Session::no_path(const ice::Failed& failed) const {
     facts.tcp_tried = failed.tcp_pairs > 0;
     facts.heard_anything = failed.heard_anything;
     return {.code = make_error_code(Errc::no_path), .detail = why_no_path(facts)};
+}
+
+void Session::note_remote_relayed(const net::Endpoint& endpoint) {
+    if (std::ranges::find(remote_relayed_, endpoint) != remote_relayed_.end()) {
+        return;
+    }
+    remote_relayed_.push_back(endpoint);
+    if (remote_relayed_.size() > limits::kMaxCandidates) {
+        remote_relayed_.erase(remote_relayed_.begin());
+    }
 }
 
 /// Either end is an address that a relay has given: ours to us, or theirs to the other side.

@@ -77,6 +77,8 @@ void Session::begin_generation(ice::Role role, std::vector<net::Candidate> local
     go_at_.reset();
     answer_deadline_.reset();
     went_at_.reset();
+    plan_end_.reset();
+    outcome_at_.reset();
     one_side_open_ = false;
     locals_ = std::move(locals);
     locals_complete_ = locals_end_sent_ = false;
@@ -192,62 +194,12 @@ void Session::tend_previous(TimePoint now) {
     }
 }
 
-// The transport leaves a path that is silent for the spare one by itself.
-bool Session::handle_spare(const ice::Event& event, TimePoint now) {
-    if (const auto* spare = std::get_if<ice::Spare>(&event)) {
-        if (transport_ && path_) {
-            spare_ = spare->pair.path;
-            const KnownPath known{.id = transport_->add_path(spare->pair.path, now),
-                                  .strategy = strategy_of(spare->pair)};
-            known_paths_.insert_or_assign(spare->pair.path, known);
-        }
-        return true;
-    }
-    if (const auto* lost = std::get_if<ice::SpareLost>(&event)) {
-        if (spare_ == lost->path) {
-            spare_.reset();
-        }
-        const auto known = known_paths_.find(lost->path);
-        if (known != known_paths_.end() && !(path_ && path_->first == known->second.id)) {
-            transport_->remove_path(known->second.id, now);
-            known_paths_.erase(known);
-        }
-        return true;
-    }
-    return false;
-}
-
-/// All but the one in use and the spare one.
-void Session::forget_paths(TimePoint now) {
-    std::erase_if(known_paths_, [&](const auto& known) {
-        const bool used = spare_ == known.first || (path_ && path_->first == known.second.id);
-        if (!used) {
-            transport_->remove_path(known.second.id, now);
-        }
-        return !used;
-    });
-}
-
-void Session::report_path(std::string reason, bool stalled) {
-    events_.emplace_back(PathInUse{.addresses = path_->second,
-                                   .strategy = last_strategy_.empty() ? "udp" : last_strategy_,
-                                   .rtt = transport_->path_stats().smoothed_rtt,
-                                   .reason = std::move(reason),
-                                   .stalled = stalled});
-}
-
 void Session::note_sleep(TimePoint now) {
     const auto due = next_timeout();
     if (connected_ && due && now > *due + kSlept) {
         survival_.handle_woken(now);
         transport_->probe(now);
     }
-}
-
-/// The callee need not look for a better path as well: one restart serves both.
-void Session::note_detour(TimePoint now) {
-    const bool ours = config_.transport.role == transport::Role::initiator;
-    survival_.handle_path(last_strategy_ == "relay", ours, now);
 }
 
 std::optional<TimePoint> Session::survival_timeout() const {
@@ -259,28 +211,6 @@ std::optional<TimePoint> Session::survival_timeout() const {
     }
     const auto since = transport_->last_heard();
     return since ? std::optional{*since + config_.survival.gone_after} : std::nullopt;
-}
-
-void Session::note_path(const transport::PathChanged& changed) {
-    if (path_ && path_->second == changed.addresses) {
-        return;
-    }
-    path_.emplace(changed.path, changed.addresses);
-    // A NAT has given the same path another port: its old name leads nowhere.
-    std::erase_if(known_paths_, [&](const auto& known) {
-        return known.second.id == changed.path && known.first != changed.addresses;
-    });
-    auto& known = known_paths_[changed.addresses];
-    known.id = changed.path;
-    if (known.strategy.empty()) {
-        known.strategy = last_strategy_.empty() ? "udp" : last_strategy_;
-    }
-    last_strategy_ = known.strategy;
-    left_path_ = left_path_ || changed.reason == transport::kPathSilent || changed.reason == transport::kPathRemoved;
-    // Silent paths take turns: which of them is tried is no news.
-    if (!silent_ && !stalled_since_) {
-        report_path(changed.reason, /*stalled=*/false);
-    }
 }
 
 bool Session::in_trouble_before_connected(TimePoint now) const {

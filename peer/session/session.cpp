@@ -18,18 +18,6 @@ constexpr int kOpenAtOnce = 2;
 /// Of a restart, instead of the time that a call may ring: who is online answers in a round trip, and who is not may
 /// come back by another connection, which only another call reaches.
 constexpr Duration kRestartPatience = 10s;
-/// A nomination takes a round trip, and what is lost of it is repeated within two seconds.
-constexpr Duration kSelecting = 5s;
-
-std::optional<net::Strategy> strategy_named(std::string_view text) {
-    using enum net::Strategy;
-    for (const auto strategy : {host, reverse, udp, predict, birthday, tcp}) {
-        if (net::name(strategy) == text) {
-            return strategy;
-        }
-    }
-    return std::nullopt;
-}
 
 /// RFC 6544 §4.5: one that only connects tells the other side nothing that it could use: it makes no pair of it, and
 /// its connections come from the port of the passive one.
@@ -118,7 +106,11 @@ void Session::send_offer(WallTime wall, TimePoint now) {
                                .resume = restarting_ ? config_.transport.remote_connection_id : 0};
     auto message = handshake_->write(serialize(payload));
     if (!message) {
-        end(message.error());
+        if (restarting_) {
+            restart_failed(signaling::EndReason::bad, now);
+        } else {
+            end(message.error());
+        }
         return;
     }
     state_ = State::calling;
@@ -144,7 +136,11 @@ void Session::answer_offer(IncomingCall incoming, TimePoint now) {
                                 .ice = agent_->local_credentials()};
     auto message = incoming.handshake.write(serialize(payload));
     if (!message) {
-        end(message.error());
+        if (restarting_) {
+            restart_failed(signaling::EndReason::bad, now);
+        } else {
+            end(message.error());
+        }
         return;
     }
     signaling_.emplace_back(
@@ -256,8 +252,8 @@ void Session::add_remote(const std::vector<net::Candidate>& candidates, TimePoin
     const auto known = remote_reflexives_.size();
     for (const auto& candidate : candidates) {
         agent_->add_remote_candidate(candidate, now);
-        if (candidate.type == net::CandidateType::relayed && remote_relayed_.size() < limits::kMaxCandidates) {
-            remote_relayed_.push_back(candidate.endpoint);
+        if (candidate.type == net::CandidateType::relayed) {
+            note_remote_relayed(candidate.endpoint);
         }
         const bool tcp = candidate.transport == net::Transport::tcp;
         auto& hosts = tcp ? remote_tcp_hosts_ : remote_hosts_;
@@ -343,34 +339,6 @@ void Session::handle_packet(const net::Received& datagram, TimePoint now) {
     }
 }
 
-// The transport keeps its path as long as there is no other: ICE tries once more to connect, and what is lost meanwhile
-// is sent again.
-void Session::handle_path_failed(const net::PathAddresses& path, TimePoint now) {
-    if (!agent_ || state_ == State::over) {
-        return;
-    }
-    if (previous_) {
-        previous_->agent.handle_path_failed(path, now);
-    }
-    agent_->handle_path_failed(path, now);
-    drain_agent(now);
-    if (transport_) {
-        transport_->handle_path_failed(path, now);
-        drain_transport();
-        tend_survival(now);
-    }
-}
-
-bool Session::heard_on(const net::PathAddresses& path) const {
-    const bool before = previous_ && previous_->agent.heard_on(path);
-    return agent_ && state_ != State::over && (before || agent_->heard_on(path));
-}
-
-bool Session::uses(const net::PathAddresses& path) const {
-    const bool before = previous_ && previous_->agent.uses(path);
-    return agent_ && state_ != State::over && (before || agent_->uses(path) || (path_ && path_->second == path));
-}
-
 void Session::handle_timeout(TimePoint now) {
     note_sleep(now);
     if (answer_deadline_ && *answer_deadline_ <= now) {
@@ -408,69 +376,6 @@ void Session::handle_timeout(TimePoint now) {
         drain_transport();
         tend_survival(now);
     }
-}
-
-void Session::drain_agent(TimePoint now) {
-    while (agent_ && state_ != State::over) {
-        const auto event = agent_->poll_event();
-        if (!event) {
-            return;
-        }
-        handle_agent_event(*event, now);
-    }
-}
-
-void Session::handle_agent_event(const ice::Event& event, TimePoint now) {
-    if (handle_spare(event, now)) {
-        return;
-    }
-    if (const auto* validated = std::get_if<ice::Validated>(&event)) {
-        if (restarting_) {
-            select_by_ = select_by_.value_or(now + kSelecting);
-        }
-        if (!path_ || (restarting_ && stalled_since_)) {
-            use_pair(validated->pair, "first path that works", now);
-        }
-    } else if (const auto* selected = std::get_if<ice::Selected>(&event)) {
-        use_pair(selected->pair, "best path that works", now);
-        if (relayed(selected->pair.path)) {
-            await_outcome(now);
-        } else {
-            tell_outcome(strategy_named(strategy_of(selected->pair)), now);
-        }
-        if (restarting_) {
-            restart_succeeded(now);
-        }
-    } else if (std::holds_alternative<ice::ConsentLost>(event)) {
-        // The transport's own probes decide whether anything is still heard.
-        survival_.want_restart(Survival::Cause::consent_lost, now);
-    } else if (const auto* failed = std::get_if<ice::Failed>(&event)) {
-        if (restarting_) {
-            restart_failed(std::nullopt, now);
-        } else if (!connected_) {
-            tell_outcome(std::nullopt, now);
-            end(no_path(*failed));
-        }
-    }
-}
-
-void Session::use_pair(const ice::PairInfo& pair, const char* reason, TimePoint now) {
-    if (!transport_ || (path_ && path_->second == pair.path)) {
-        return;
-    }
-    const auto id = transport_->add_path(pair.path, now);
-    if (path_) {
-        transport_->use_path(id, reason, now);
-    }
-    path_.emplace(id, pair.path);
-    last_strategy_ = strategy_of(pair);
-    known_paths_.insert_or_assign(pair.path, KnownPath{.id = id, .strategy = last_strategy_});
-    if (puncher_ && pair.path.transport == net::Transport::udp && !relayed(pair.path)) {
-        puncher_->handle_success(pair.path, now);
-        drain_puncher(now);
-    }
-    events_.emplace_back(
-        PathInUse{.addresses = pair.path, .strategy = last_strategy_, .rtt = pair.rtt, .reason = reason});
 }
 
 void Session::drain_transport() {

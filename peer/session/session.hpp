@@ -205,14 +205,19 @@ class Session {
     void send_end_of_candidates();
     void add_remote(const std::vector<net::Candidate>& candidates, TimePoint now);
     void make_agent(ice::Role role, TimePoint now);
+    void drain_transport();
+    void end(Error error);
+
+    // paths.cpp
     void drain_agent(TimePoint now);
     void handle_agent_event(const ice::Event& event, TimePoint now);
     /// True if the event was about a spare pair.
     bool handle_spare(const ice::Event& event, TimePoint now);
-    void drain_transport();
-    void note_path(const transport::PathChanged& changed);
     void use_pair(const ice::PairInfo& pair, const char* reason, TimePoint now);
-    void end(Error error);
+    void note_path(const transport::PathChanged& changed);
+    void note_detour(TimePoint now);
+    void forget_paths(TimePoint now);
+    void report_path(std::string reason, bool stalled);
 
     // restarting.cpp
     /// One ICE agent and what punched for it.
@@ -231,11 +236,8 @@ class Session {
     void restart_failed(std::optional<signaling::EndReason> reason, TimePoint now);
     void tend_previous(TimePoint now);
     void note_sleep(TimePoint now);
-    void note_detour(TimePoint now);
     [[nodiscard]] std::optional<TimePoint> survival_timeout() const;
     void tend_survival(TimePoint now);
-    void report_path(std::string reason, bool stalled);
-    void forget_paths(TimePoint now);
 
     // punching.cpp
     void handle_go(const signaling::Go& go, TimePoint now);
@@ -253,6 +255,7 @@ class Session {
     void drain_puncher(TimePoint now);
     void tell_outcome(std::optional<net::Strategy> strategy, TimePoint now);
     void await_outcome(TimePoint now);
+    void note_remote_relayed(const net::Endpoint& endpoint);
     [[nodiscard]] bool relayed(const net::PathAddresses& path) const;
     [[nodiscard]] std::string strategy_of(const ice::PairInfo& pair) const;
     [[nodiscard]] std::optional<net::Endpoint> main_base() const;
@@ -279,9 +282,9 @@ class Session {
     NoPathFacts facts_;
     std::vector<net::Endpoint> remote_reflexives_;
     std::vector<net::Endpoint> remote_hosts_;
-    std::vector<net::Endpoint> remote_relayed_;
-    std::optional<TimePoint> plan_end_;    ///< of what the plan does besides checks
-    std::optional<TimePoint> outcome_at_;  ///< until then a direct path may replace the relay
+    std::vector<net::Endpoint> remote_relayed_;  ///< the newest; a restart forgets none, because the old path goes on
+    std::optional<TimePoint> plan_end_;          ///< of what the plan does besides checks
+    std::optional<TimePoint> outcome_at_;        ///< until then a direct path may replace the relay
     std::vector<net::Endpoint> remote_tcp_hosts_;
     std::deque<SocketRequest> socket_requests_;
     std::deque<net::Transmit> probes_;

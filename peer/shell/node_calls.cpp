@@ -175,8 +175,8 @@ void Node::Impl::take(const signaling::Incoming& incoming) {
     }
     const auto known = awaited_.take({.id = from, .services = services});
     const auto id = known.value_or(SessionId{last_session_ + 1});
-    auto session = std::make_unique<session::Session>(session_config(from, config_.services), incoming.call,
-                                                      candidates(), rng_);
+    auto session =
+        std::make_unique<session::Session>(session_config(from, config_.services), incoming.call, candidates(), rng_);
     auto& answering = *session;
     add(id, std::move(session));
     answering_.insert(id);
@@ -204,8 +204,8 @@ void Node::Impl::resume(const signaling::Incoming& incoming, session::IncomingCa
     gathering_.refresh(now);
     drain_gathering();
     auto& session = *sessions_.at(id);
-    session.resume(std::move(read), gathering_.candidates(), now);
-    if (!gathering_.under_way()) {
+    session.resume(std::move(read), candidates(), now);
+    if (candidates_complete()) {
         session.end_of_local_candidates();
     }
     kick(id);
@@ -216,8 +216,8 @@ void Node::Impl::restart(session::Session& session) {
     log::debug("calling again to restart ICE");
     server_->doubt(now);
     gathering_.refresh(now);
-    session.restart(gathering_.candidates(), wall_now(), now);
-    if (!gathering_.under_way()) {
+    session.restart(candidates(), wall_now(), now);
+    if (candidates_complete()) {
         session.end_of_local_candidates();
     }
     drain_gathering();

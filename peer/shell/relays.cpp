@@ -35,7 +35,8 @@ constexpr int kMaxDoublings = 5;
 /// Other servers and other ports that one attempt may be sent to (RFC 8489 §10, RFC 8656 §7.4).
 constexpr int kMaxMoves = 2;
 constexpr std::size_t kMaxPast = 32;
-constexpr std::size_t kMaxPermitted = 256;
+/// Addresses that are let in before anything is sent to them: the newest.
+constexpr std::size_t kMaxPermitted = 64;
 
 bool offers(const signaling::Relay& relay, RelayTransport transport) {
     switch (transport) {
@@ -500,10 +501,14 @@ void Relays::permit(const std::vector<net::Candidate>& remotes) {
     for (const auto& remote : remotes) {
         const bool known = std::ranges::any_of(
             permitted_, [&](const auto& other) { return other.address == remote.endpoint.address; });
-        if (remote.transport != net::Transport::udp || known || permitted_.size() >= kMaxPermitted) {
+        // A relay sends to no private address, unless its operator wants it to; then a check asks for it.
+        if (remote.transport != net::Transport::udp || remote.endpoint.address.is_private() || known) {
             continue;
         }
         permitted_.push_back(remote.endpoint);
+        if (permitted_.size() > kMaxPermitted) {
+            permitted_.erase(permitted_.begin());
+        }
         if (active_) {
             active_->permit(remote.endpoint);
         }

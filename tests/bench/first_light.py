@@ -41,7 +41,7 @@ def time_to_connect(binaries, folder, runs):
         # 10 ms one way on each of the three access links: 40 ms RTT to the server and between the peers.
         lab.add_server(delay_ms=10)
         hosts = [lab.add_side("a", "eim-random", 10), lab.add_side("b", "eim", 10)]
-        server = programs.Server(lab, binaries, folder / "server")
+        server = programs.Server(lab, binaries, folder / "server", arguments=["--no-relay"])
         alice, bob = people(lab, binaries, folder, hosts)
         sent = folder / "first"
         sent.write_bytes(os.urandom(1000))  # one packet: its event `file` is the first byte, stored
@@ -94,7 +94,7 @@ def goodput(binaries, folder, gigabytes):
     class Beside:
         server = host_a
 
-    server = programs.Server(Beside, binaries, folder / "server-goodput")
+    server = programs.Server(Beside, binaries, folder / "server-goodput", arguments=["--no-relay"])
     homes = folder / "goodput"
     homes.mkdir()
     alice, bob = people(None, binaries, homes, (host_a, host_b))

@@ -168,7 +168,7 @@ def _transcripts(*started):
 
 def start_server(binaries, folder, host):
     return programs.Server(types.SimpleNamespace(server=host), binaries, folder / "server",
-                           arguments=["--alternate", host.alternate])
+                           arguments=["--alternate", host.alternate, "--no-relay"])
 
 
 def know_their_networks(people):

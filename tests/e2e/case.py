@@ -85,7 +85,7 @@ class LabCase(unittest.TestCase):
         side_options.setdefault("delay_ms", self.DELAY_MS)
         self.meet(self.lab.add_side("a", kind_a, **side_options), self.lab.add_side("b", kind_b, **side_options))
 
-    def across_models(self, kind_a, kind_b, *more_nats, relay=False):
+    def across_models(self, kind_a, kind_b, *more_nats, relay=False, arguments=()):
         """alice behind one model NAT, bob behind another; a server with two addresses, so that mappings can be told apart."""
         self.box = natbox.NatBox(self.binaries, {
             "nat": [{"name": "home", "link": {"delay": "5ms"}, **kind_a},
@@ -96,7 +96,8 @@ class LabCase(unittest.TestCase):
         self.addCleanup(self.box.close)
         hosts = self.box.hosts
         self.lab.server = hosts["server"]
-        self.start_server(relay=relay, arguments=["--alternate", hosts["server"].alternate])
+        self.start_server(relay=relay, arguments=["--alternate", hosts["server"].alternate, *(
+            argument.format(server=hosts["server"].address) for argument in arguments)])
         self.meet(hosts["alice"], hosts["bob"], hosts["server"].address)
 
     def across_slow_links(self, rate_mbit=20):

@@ -7,14 +7,16 @@ from case import DONE, NO_PATH, LabCase
 
 RANDOM = {"mapping": "address-and-port-dependent", "allocation": "random"}
 EASY = {}
+# Between two peers, so that nothing but the relay is left: relays are reached by TCP all the same.
+WITHOUT_TCP = ("--without", "tcp")
 
 
 class RelayCase(LabCase):
-    def send_over(self, *arguments, receiving=(), timeout=30):
+    def send_over(self, *arguments, receiving=WITHOUT_TCP, timeout=30):
         path = self.make_file("f", 300_000)
         inbox = self.inbox()
         receiver = self.bob.receive(inbox, "--yes", "--once", *receiving)
-        sender = self.alice.send(path, "bob", *arguments)
+        sender = self.alice.send(path, "bob", *(arguments or WITHOUT_TCP))
         self.assert_exit(sender, DONE, timeout)
         self.assert_exit(receiver, DONE)
         self.assert_same_file(path, inbox / "f")
@@ -55,8 +57,8 @@ class Relay(RelayCase):
 
     def test_no_relay_when_it_is_not_allowed(self):
         self.across("symmetric", "symmetric", relay=True)
-        self.bob.receive(self.inbox(), "--yes", "--without", "relay")
-        sender = self.alice.send(self.make_file("f", 1000), "bob", "--without", "relay")
+        self.bob.receive(self.inbox(), "--yes", "--without", "relay,tcp")
+        sender = self.alice.send(self.make_file("f", 1000), "bob", "--without", "relay,tcp")
         self.assert_fails(sender, NO_PATH, timeout=45)
 
     def blocked(self, *sides, **server):
@@ -66,14 +68,24 @@ class Relay(RelayCase):
 
     def test_without_udp_at_one_side(self):
         self.blocked("a")
-        sender, receiver = self.send_over("--without", "tcp", receiving=["--without", "tcp"])
+        sender, receiver = self.send_over()
         self.assert_relayed(sender.events_named("path")[-1], "tcp")
         self.assert_relayed(receiver.events_named("path")[-1], "udp")
 
     def test_without_udp_at_both_sides(self):
         self.blocked("a", "b")
-        for program in self.send_over("--without", "tcp", receiving=["--without", "tcp"]):
+        for program in self.send_over():
             self.assert_relayed(program.events_named("path")[-1], "tcp")
+
+    def test_netcheck_shows_the_relay_and_its_round_trip(self):
+        self.start_server(relay=True)
+        alice = self.person("alice", self.lab.add_side("a", "symmetric", self.DELAY_MS))
+        netcheck = alice.start("netcheck", "--no-tcp")
+        self.assert_exit(netcheck, DONE)
+        relay, = netcheck.events_named("netcheck")[-1]["relays"]
+        self.assertEqual(relay["url"], f"turn:{self.lab.server.address}:3478?transport=udp")
+        self.assertGreater(relay["rtt_ms"], 2 * self.DELAY_MS - 1)
+        self.assertLess(relay["rtt_ms"], 20 * self.DELAY_MS)
 
     def test_the_first_path_carries_data_within_two_round_trips(self):
         self.across("symmetric", "symmetric", relay=True)
@@ -90,18 +102,19 @@ class Relay(RelayCase):
 class Coturn(RelayCase):
     """The same peers with somebody else's relay."""
 
-    def start_coturn(self, *arguments):
-        self.lab.add_server()
+    def start_coturn(self, *arguments, port=3500):
         argv = ["turnserver", "-n", "--log-file=stdout", "--no-cli", "--use-auth-secret", "--static-auth-secret=north",
-                "--realm=lab", "--listening-port=3500", f"--listening-ip={self.lab.server.address}",
-                f"--relay-ip={self.lab.server.address}", f"--pidfile={self.folder / 'coturn.pid'}",
-                f"--userdb={self.folder / 'turndb'}", "--no-dtls", *arguments]
+                "--realm=lab", f"--listening-port={port}", f"--listening-ip={self.lab.server.address}",
+                f"--relay-ip={self.lab.server.address}", f"--pidfile={self.folder / f'coturn-{port}.pid'}",
+                f"--userdb={self.folder / f'turndb-{port}'}", "--no-dtls", *arguments]
         coturn = subprocess.Popen(self.lab.server.namespace.command(argv), stdout=subprocess.DEVNULL,
                                   stderr=subprocess.DEVNULL)
         self.addCleanup(coturn.wait)
         self.addCleanup(coturn.terminate)
+        return coturn
 
     def across_coturn(self, url, *arguments, block_udp=False):
+        self.lab.add_server()
         self.start_coturn(*arguments)
         self.start_server(arguments=["--turn", url.format(self.lab.server.address), "--turn-secret", "north"])
         kind = "eim" if block_udp else "symmetric"
@@ -114,12 +127,36 @@ class Coturn(RelayCase):
 
     def test_by_tcp(self):
         self.across_coturn("turn:{}:3500?transport=tcp", "--no-tls", block_udp=True)
-        for program in self.send_over("--without", "tcp", receiving=["--without", "tcp"]):
+        for program in self.send_over():
             self.assert_relayed(program.events_named("path")[-1], "tcp")
 
     def test_by_tls(self):
         certificate, key = self.make_certificate()
         self.across_coturn("turns:{}:3501", "--tls-listening-port=3501", f"--cert={certificate}", f"--pkey={key}",
                            block_udp=True)
-        for program in self.send_over("--without", "tcp", receiving=["--without", "tcp"]):
+        for program in self.send_over():
             self.assert_relayed(program.events_named("path")[-1], "tls")
+
+    def test_the_next_relay_is_taken_when_one_dies(self):
+        urls = [word for port in (3500, 3600) for word in ("--turn", f"turn:{{server}}:{port}")]
+        self.across_models(RANDOM, RANDOM, arguments=[*urls, "--turn-secret", "north"])
+        # Which one is in use shows in the ports that it gives.
+        relays = {port: self.start_coturn("--no-tls", f"--min-port={port * 10}", f"--max-port={port * 10 + 999}", port=port)
+                  for port in (3500, 3600)}
+        self.bob.receive(self.inbox(), "--yes", *WITHOUT_TCP)
+        ping = self.alice.start("ping", "bob", "--count", "60", *WITHOUT_TCP)
+        ping.wait_event("pong")
+        dead = min(self.relays_of(ping.events_named("path")[-1]))
+        relays[dead].kill()
+
+        def moved(events):
+            paths = [event for event in events if event["event"] == "path"]
+            return paths[-1]["kind"] == "relay" and dead not in self.relays_of(paths[-1])
+        ping.wait_until(moved, 40, "a path over the other relay")
+        answered = len(ping.events_named("pong"))
+        ping.wait_until(lambda events: [event["event"] for event in events].count("pong") > answered, 10,
+                        "a round trip over the other relay")
+
+    def relays_of(self, path):
+        ends = [path[end].rpartition(":") for end in ("local", "remote")]
+        return {int(port) // 1000 * 100 for address, _, port in ends if address == self.lab.server.address}

@@ -1,8 +1,5 @@
 """Faults that no path of a transfer survives: the peers find each other again through the server, and the bytes are intact."""
 
-import os
-import signal
-
 from case import DONE, TRANSFER_FAILED, LabCase
 
 LINE = {"delay": "5ms", "rate": "10mbit", "queue": "60kB"}
@@ -72,13 +69,11 @@ class Survival(LabCase):
 
     def test_the_sender_sleeps_for_longer_than_a_peer_that_has_left_is_waited_for(self):
         self.start_transfer()
-        os.kill(self.sender.process.pid, signal.SIGSTOP)
-        try:
-            self.assertIn("trying", self.assert_stalls(self.receiver)["reason"])
-            with self.assertRaises(AssertionError):
-                self.receiver.wait_event("error", timeout=38)
-        finally:
-            os.kill(self.sender.process.pid, signal.SIGCONT)
+        self.sender.freeze()
+        self.assertIn("trying", self.assert_stalls(self.receiver)["reason"])
+        with self.assertRaises(AssertionError):
+            self.receiver.wait_event("error", timeout=38)
+        self.sender.thaw()
         self.assert_goes_on()
 
     def test_the_line_is_down_for_longer_than_a_peer_that_has_left_is_waited_for(self):

@@ -280,6 +280,12 @@ class Player:
         entry.ended_by_us = True
         entry.program.kill()
 
+    def _do_freeze(self, step):
+        self.record.named(step.target).program.freeze()
+
+    def _do_thaw(self, step):
+        self.record.named(step.target).program.thaw()
+
     # --- faults ------------------------------------------------------------------------------------------------
 
     def _do_rebind(self, step):

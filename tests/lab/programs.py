@@ -85,6 +85,13 @@ class Program:
     def interrupt(self):
         self.process.send_signal(signal.SIGINT)
 
+    def freeze(self):
+        """As if its machine slept, but for what the kernel does."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
     def kill(self):
         self.process.kill()
         self.process.wait()
@@ -92,6 +99,7 @@ class Program:
     def stop(self):
         """For the end of a test: whatever state it is in."""
         if self.running:
+            self.thaw()
             self.process.terminate()
             try:
                 self.process.wait(3)

@@ -145,6 +145,8 @@ VERBS = {
     "interrupt": Verb(reading.text, {}, "program"),
     "stop": Verb(reading.text, {}, "program"),
     "kill": Verb(reading.text, {}, "program"),
+    "freeze": Verb(reading.text, {}, "program"),
+    "thaw": Verb(reading.text, {}, "program"),
     "rebind": Verb(reading.text, {}, "nat"),
     "expire": Verb(reading.text, {}, "nat"),
     "background": Verb(reading.text, {"rate": reading.number}, "nat", ("rate",)),
@@ -157,7 +159,7 @@ VERBS = {
     "expect": Verb(expectations, {}),
 }
 # A disturbance from which a scenario may expect recovery.
-FAULTS = {"interrupt", "stop", "kill", "rebind", "expire", "block", "cut", "restore", "link", "move"}
+FAULTS = {"interrupt", "stop", "kill", "freeze", "thaw", "rebind", "expire", "block", "cut", "restore", "link", "move"}
 
 
 def load(path):

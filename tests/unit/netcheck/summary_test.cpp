@@ -68,7 +68,8 @@ TEST(Summary, SaysThatUdpIsBlocked) {
     report.udp.open = false;
     report.tcp.open = true;
     EXPECT_EQ(summarize(report),
-              "This network blocks UDP; TCP works. Direct connections work only within the local network.");
+              "This network blocks UDP; TCP works. Direct connections go over TCP, where the other side's network lets "
+              "them in.");
     report.tcp.open = false;
     EXPECT_EQ(summarize(report),
               "The server cannot be reached, neither over UDP nor over TCP. Direct connections work only within the "
