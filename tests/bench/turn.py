@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -222,6 +223,9 @@ def main():
     parser.add_argument("--idle", type=int, default=2000)
     parser.add_argument("--json")
     options = parser.parse_args()
+    if shutil.which("turnserver") is None:
+        print("SKIPPED: coturn is not installed; scripts/setup.sh installs it", file=sys.stderr)
+        sys.exit(sandbox.SKIPPED)
     _raise_descriptor_limit()
     binaries = netlab.Binaries(options.bin)
     folder = pathlib.Path("/run/turn-bench")

@@ -33,7 +33,7 @@ class TurnCase(InteropCase):
     NEEDS = (Uclient,)
 
     def start(self, *arguments):
-        return self.start_server(arguments=["--turn-user", f"{_USER}:{_PASSWORD}", *arguments])
+        return self.start_server(relay=True, arguments=["--turn-user", f"{_USER}:{_PASSWORD}", *arguments])
 
     def add_v6(self, host, name):
         gateway = _V6[name].replace("::10", "::1")

@@ -56,10 +56,18 @@ class Client:
         self._user, self._password = user.encode(), password
         self._realm = self._nonce = None
 
+    def _receive(self):
+        """One message: a stream may bring more behind it."""
+        if self.raw.type != socket.SOCK_STREAM:
+            return self.raw.recv(4096)
+        head = self.raw.recv(20, socket.MSG_WAITALL)
+        length = int.from_bytes(head[2:4], "big")
+        return head + (self.raw.recv(length, socket.MSG_WAITALL) if length else b"")
+
     def challenge(self, transport=UDP):
         """A first Allocate without credentials: the bytes of its answer."""
         self.raw.send(message(ALLOCATE, attribute(TRANSPORT, struct.pack("!I", transport << 24))))
-        answer = self.raw.recv(4096)
+        answer = self._receive()
         _, found = parse(answer)
         self._realm, self._nonce = found[REALM], found[NONCE]
         return answer
@@ -77,7 +85,7 @@ class Client:
         head = message(method, body + bytes(24), transaction=transaction)[:20]
         body += attribute(INTEGRITY, hmac.new(key, head + body, hashlib.sha1).digest())
         self.raw.send(message(method, body, transaction=transaction))
-        _, found = parse(self.raw.recv(4096))
+        _, found = parse(self._receive())
         error = found.get(ERROR)
         return (error[2] * 100 + error[3] if error else 0), found
 
@@ -87,7 +95,7 @@ class Client:
 
     def indication(self):
         """The next message: its type and attributes."""
-        return parse(self.raw.recv(4096))
+        return parse(self._receive())
 
     def send_indication(self, address, port, data):
         transaction = os.urandom(12)
