@@ -372,10 +372,9 @@ void Node::Impl::send(const net::PathAddresses& path, ByteView payload, std::siz
         tcp_->send(path, payload, segment);
         return;
     }
-    const auto sent = relays_->owns(path.local) ? relays_->send(path, payload, segment)
-                                                : sockets_->send(path, payload, segment, ecn);
-    if (sent == io::SendResult::too_big && session != nullptr &&
-        session->transport() != nullptr) {
+    const auto sent =
+        relays_->owns(path.local) ? relays_->send(path, payload, segment) : sockets_->send(path, payload, segment, ecn);
+    if (sent == io::SendResult::too_big && session != nullptr && session->transport() != nullptr) {
         session->transport()->handle_mtu_exceeded(segment, io::now());
     }
 }

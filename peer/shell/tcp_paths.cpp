@@ -35,8 +35,8 @@ constexpr Duration kFirstPause = 100ms;
 constexpr std::size_t kMaxWaiting = 4;
 /// Bytes that the system holds and has not sent: enough to keep a line busy, and what is said now is not late for it.
 constexpr int kNotSent = 128 * 1024;
-/// Milliseconds without an acknowledgement (RFC 5482): then the connection counts as broken, and another one can be made
-/// between the same endpoints. The system's own patience is a quarter of an hour.
+/// Milliseconds without an acknowledgement (RFC 5482): then the connection counts as broken, and another one can be
+/// made between the same endpoints. The system's own patience is a quarter of an hour.
 constexpr int kUserTimeout = 10'000;
 /// The server closes a silent connection after 10 s itself (proto/README.md 2.6).
 constexpr Duration kServerPatience = 20s;
