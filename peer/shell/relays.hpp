@@ -75,6 +75,8 @@ class Relays : public std::enable_shared_from_this<Relays> {
     void stop();
 
   private:
+    // relays_race.cpp has what is about attempts.
+
     /// What the quickest answer of a relay has told.
     struct Best {
         Duration rtt{};
@@ -120,6 +122,7 @@ class Relays : public std::enable_shared_from_this<Relays> {
     void note_best(const Attempt& attempt);
     void handle_lost(const Error& error);
     void drop_active();
+    void await_settling();
     void settle();
     void retry_later();
     [[nodiscard]] RelayLink::Callbacks callbacks_for(AttemptId id);
@@ -152,6 +155,7 @@ class Relays : public std::enable_shared_from_this<Relays> {
     bool stopped_ = false;
 };
 
+[[nodiscard]] relay::Credentials credentials_of(const signaling::Relay& relay);
 /// What the contract of the command line calls the relay's address.
 [[nodiscard]] std::string relay_url(const std::string& host, std::uint16_t port, RelayTransport transport);
 
