@@ -275,7 +275,6 @@ class Netcheck(LabCase):
         bob = self.person("bob", self.lab.add_side("b", "eim", self.DELAY_MS))
         bob.host.namespace.nft(_STUN_COUNTER)
         receiver = bob.receive(self.inbox())
-        self.assertLess(self.questions(bob.host), 5)  # gathering alone: a call would go first
         self.await_condition(lambda: self.reports(bob) == 1, 10, "report in the database")
         measured = self.questions(bob.host)
         self.assertGreater(measured, 20)

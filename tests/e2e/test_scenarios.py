@@ -41,6 +41,7 @@ behind = "office"
 name = "server"
 [[step]]
 server = "server"
+arguments = ["--no-relay"]
 [[step]]
 people = ["alice", "bob"]
 """
