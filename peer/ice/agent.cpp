@@ -165,7 +165,7 @@ void Agent::Impl::handle_path_failed(const net::PathAddresses& path, TimePoint n
 bool Agent::Impl::heard_on(const net::PathAddresses& path) const {
     const auto ours = checklist_.canonical(path);
     const auto* pair = ours ? checklist_.find(*ours) : nullptr;
-    return pair != nullptr && (pair->heard || pair->valid());
+    return phase_ != Phase::over && pair != nullptr && (pair->heard || pair->valid());
 }
 
 bool Agent::Impl::uses(const net::PathAddresses& path) const {

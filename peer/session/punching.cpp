@@ -168,10 +168,11 @@ bool Session::usable(const net::PathAddresses& path) const {
     }
     const auto& remote = path.remote.address;
     const bool near = remote.is_private() || remote.is_link_local() || remote.is_loopback();
+    // Over TCP the reflexive candidate comes late, and a NAT in front of an address is there for both.
     const bool local_host = near || std::ranges::none_of(locals_, [&](const auto& candidate) {
-                                return candidate.transport == path.transport &&
-                                       candidate.type == net::CandidateType::server_reflexive &&
-                                       candidate.base == path.local;
+                                return candidate.type == net::CandidateType::server_reflexive &&
+                                       (tcp ? candidate.base.address == path.local.address
+                                            : candidate.base == path.local && candidate.transport == path.transport);
                             });
     const auto& hosts = tcp ? remote_tcp_hosts_ : remote_hosts_;
     const bool remote_host = near || std::ranges::find(hosts, path.remote) != hosts.end();

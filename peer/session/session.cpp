@@ -15,9 +15,9 @@ constexpr auto kCancelled = transport::CloseReason::application;
 /// With one open side the first check of each kind of pair tells all: between the hosts, and from NAT to NAT.
 constexpr int kOpenAtOnce = 2;
 
-/// Of a restart, instead of the time that a call may ring: who is online answers in a round trip, and who is not may
-/// come back by another connection, which only another call reaches.
-constexpr Duration kRestartPatience = 10s;
+/// Of a restart, instead of the time that a call may ring: who is online answers in a round trip. Who is behind a NAT
+/// that rebooted, too, comes back by another connection within a second or two, which only another call reaches.
+constexpr Duration kRestartPatience = 4s;
 
 /// RFC 6544 §4.5: one that only connects tells the other side nothing that it could use: it makes no pair of it, and
 /// its connections come from the port of the passive one.
