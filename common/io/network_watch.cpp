@@ -114,7 +114,7 @@ Status NetworkWatch::Impl::start() {
         return fail(error, "netlink");
     }
     state_ = read_network_state(destinations_);
-    spawn(executor_, "network watch", read_loop());
+    spawn(executor_, "network watch", read_loop(), shared_from_this());
     return {};
 }
 

@@ -24,16 +24,18 @@ std::string describe(const std::exception_ptr& failure) {
 
 }  // namespace
 
-void spawn(const asio::any_io_executor& executor, std::string name, asio::awaitable<void> task) {
-    asio::co_spawn(executor, std::move(task), [name = std::move(name)](const std::exception_ptr& failure) {
-        if (!failure) {
-            return;
-        }
-        log::error("{}: {}", name, describe(failure));
+void spawn(const asio::any_io_executor& executor, std::string name, asio::awaitable<void> task,
+           std::shared_ptr<const void> owner) {
+    asio::co_spawn(executor, std::move(task),
+                   [name = std::move(name), owner = std::move(owner)](const std::exception_ptr& failure) {
+                       if (!failure) {
+                           return;
+                       }
+                       log::error("{}: {}", name, describe(failure));
 #ifndef NDEBUG
-        std::abort();
+                       std::abort();
 #endif
-    });
+                   });
 }
 
 }  // namespace pinhole::io

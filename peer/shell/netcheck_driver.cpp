@@ -127,7 +127,7 @@ void NetcheckDriver::Impl::perform(const netcheck::OpenUdp& open) {
         return;
     }
     datagrams_.emplace(open.socket, *socket);
-    io::spawn(executor_, "netcheck receiver", receive_loop(open.socket, *socket));
+    io::spawn(executor_, "netcheck receiver", receive_loop(open.socket, *socket), shared_from_this());
     check_.handle_opened(open.socket, {.address = local_address(open.family), .port = (*socket)->port()}, io::now());
 }
 
@@ -183,7 +183,8 @@ void NetcheckDriver::Impl::perform(const netcheck::OpenTcp& open) {
         return;
     }
     streams_.emplace(open.socket, *stream);
-    io::spawn(executor_, "netcheck connection", connect_and_read(open.socket, *stream, open.remote));
+    io::spawn(executor_, "netcheck connection", connect_and_read(open.socket, *stream, open.remote),
+              shared_from_this());
 }
 
 asio::awaitable<void> NetcheckDriver::Impl::connect_and_read(SocketId id, Stream stream, net::Endpoint remote) {

@@ -40,7 +40,7 @@ class UdpRelayCarrier final : public RelayCarrier, public std::enable_shared_fro
         });
         if (opened) {
             socket_.emplace(*std::move(opened));
-            io::spawn(executor_, "relay over UDP", receive_loop());
+            io::spawn(executor_, "relay over UDP", receive_loop(), shared_from_this());
         }
     }
 

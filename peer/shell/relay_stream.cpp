@@ -39,7 +39,7 @@ class StreamRelayCarrier final : public RelayCarrier, public std::enable_shared_
 
     void start(Callbacks callbacks) override {
         callbacks_ = std::move(callbacks);
-        io::spawn(executor_, "relay over a stream", connect_and_read());
+        io::spawn(executor_, "relay over a stream", connect_and_read(), this->shared_from_this());
     }
 
     io::SendResult send(ByteView messages, std::size_t) override {
@@ -52,7 +52,7 @@ class StreamRelayCarrier final : public RelayCarrier, public std::enable_shared_
         outgoing_.insert(outgoing_.end(), messages.begin(), messages.end());
         if (!writing_) {
             writing_ = true;
-            io::spawn(executor_, "relay writer", write_loop());
+            io::spawn(executor_, "relay writer", write_loop(), this->shared_from_this());
         }
         return io::SendResult::sent;
     }

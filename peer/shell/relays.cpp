@@ -108,7 +108,7 @@ void Relays::handle_list(const signaling::Relays& list) {
             set_endpoints(servers_.back(), {{.address = *address, .port = relay.port}});
         } else if (servers_.back().endpoints.empty()) {
             ++resolving_;
-            io::spawn(executor_, "relay's name", resolve(relay.host, relay.port, list_));
+            io::spawn(executor_, "relay's name", resolve(relay.host, relay.port, list_), shared_from_this());
         }
     }
     if (active_) {

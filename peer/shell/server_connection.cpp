@@ -160,7 +160,7 @@ void ServerConnection::drain() {
         }
         if (std::holds_alternative<session::SignalingClient::ConnectNow>(*event)) {
             drop_socket();
-            io::spawn(io_.get_executor(), "server connection", connect_and_read(attempt_));
+            io::spawn(io_.get_executor(), "server connection", connect_and_read(attempt_), shared_from_this());
             continue;
         }
         if (std::holds_alternative<session::SignalingClient::Lost>(*event)) {
@@ -175,7 +175,7 @@ void ServerConnection::drain() {
     write_now();
     if (socket_ && !outgoing_.empty() && !writing_) {
         writing_ = true;
-        io::spawn(io_.get_executor(), "server connection writer", write_loop(attempt_));
+        io::spawn(io_.get_executor(), "server connection writer", write_loop(attempt_), shared_from_this());
     }
     callbacks_.timers_changed();
 }

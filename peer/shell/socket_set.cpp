@@ -53,7 +53,7 @@ Status SocketSet::renew() {
         }
     }
     for (const auto& [family, socket] : sockets_) {
-        io::spawn(executor_, "UDP receiver", receive_loop(socket));
+        io::spawn(executor_, "UDP receiver", receive_loop(socket), shared_from_this());
     }
     return {};
 }
@@ -67,7 +67,7 @@ void SocketSet::close_retired() {
 void SocketSet::start(Callbacks callbacks) {
     callbacks_ = std::move(callbacks);
     for (const auto& [family, socket] : sockets_) {
-        io::spawn(executor_, "UDP receiver", receive_loop(socket));
+        io::spawn(executor_, "UDP receiver", receive_loop(socket), shared_from_this());
     }
 }
 
@@ -95,7 +95,7 @@ Result<net::Endpoint> SocketSet::open_extra(net::Family family) {
     auto socket = std::make_shared<io::UdpSocket>(*std::move(opened));
     extra_.emplace(Place{family, socket->port()}, socket);
     const auto local = socket->local();
-    io::spawn(executor_, "UDP receiver", receive_loop(std::move(socket)));
+    io::spawn(executor_, "UDP receiver", receive_loop(std::move(socket)), shared_from_this());
     return local;
 }
 

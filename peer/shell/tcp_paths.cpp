@@ -164,7 +164,7 @@ Result<TcpPaths::Listeners> TcpPaths::listen() const {
 void TcpPaths::start(Callbacks callbacks) {
     callbacks_ = std::move(callbacks);
     for (const auto& [family, listener] : listeners_) {
-        io::spawn(executor_, "TCP listener", accept_loop(listener));
+        io::spawn(executor_, "TCP listener", accept_loop(listener), shared_from_this());
     }
 }
 
@@ -178,7 +178,7 @@ Status TcpPaths::renew() {
         listener->acceptor.close(ignored);
     }
     for (const auto& [family, listener] : listeners_) {
-        io::spawn(executor_, "TCP listener", accept_loop(listener));
+        io::spawn(executor_, "TCP listener", accept_loop(listener), shared_from_this());
     }
     return {};
 }
@@ -264,7 +264,7 @@ TcpPaths::Shared TcpPaths::connect(const net::PathAddresses& path, net::Framing 
     auto connection = std::make_shared<Connection>(executor_, path, framing);
     connections_.emplace(path, connection);
     close_at(connection, kConnectPatience);
-    io::spawn(executor_, "TCP connection", connect_loop(connection));
+    io::spawn(executor_, "TCP connection", connect_loop(connection), shared_from_this());
     return connection;
 }
 
@@ -311,7 +311,7 @@ void TcpPaths::opened(const Shared& connection) {
     connection->open = true;
     const bool server = connection->framing == net::Framing::stun;
     close_at(connection, server ? kServerPatience : kConfirmPatience);
-    io::spawn(executor_, "TCP reader", read_loop(connection));
+    io::spawn(executor_, "TCP reader", read_loop(connection), shared_from_this());
     for (const auto& message : std::exchange(connection->waiting, {})) {
         if (server) {
             write(connection, message, /*keep=*/true);
@@ -429,7 +429,7 @@ io::SendResult TcpPaths::write(const Shared& connection, ByteView framed, bool k
     const auto rest = framed.subspan(taken);
     unsent.assign(rest.begin(), rest.end());
     if (!std::exchange(connection->writing, true)) {
-        io::spawn(executor_, "TCP writer", write_loop(connection));
+        io::spawn(executor_, "TCP writer", write_loop(connection), shared_from_this());
     }
     return io::SendResult::sent;
 }

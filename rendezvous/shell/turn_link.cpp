@@ -73,7 +73,7 @@ bool TurnLink::send_data(ByteView header, ByteView payload) {
 void TurnLink::start_writing() {
     if (!writing_) {
         writing_ = true;
-        io::spawn(tcp_->socket().get_executor(), "relay write", write_queue());
+        io::spawn(tcp_->socket().get_executor(), "relay write", write_queue(), shared_from_this());
     }
 }
 
