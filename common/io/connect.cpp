@@ -53,6 +53,17 @@ class RaceEnd {
     std::shared_ptr<Race> race_;
 };
 
+/// A local address, and a port by chance.
+boost::system::error_code bind_to(tcp::socket& socket, const net::Address& from) {
+    const auto local = to_tcp({.address = from, .port = 0});
+    boost::system::error_code error;
+    socket.open(local.protocol(), error);
+    if (!error) {
+        socket.bind(local, error);
+    }
+    return error;
+}
+
 asio::awaitable<void> attempt(std::shared_ptr<Race> race, std::shared_ptr<tcp::socket> socket, tcp::endpoint remote) {
     auto result = co_await socket->async_connect(remote, use_tuple);
     const auto ec = std::get<0>(result);
@@ -139,7 +150,10 @@ bool start_thread(const std::shared_ptr<Lookup>& lookup, const std::string& host
 }  // namespace
 
 asio::awaitable<Result<tcp::socket>> tcp_connect(asio::any_io_executor executor, std::vector<net::Endpoint> endpoints,
-                                                 Duration timeout) {
+                                                 Duration timeout, std::optional<net::Address> from) {
+    if (from) {
+        std::erase_if(endpoints, [&](const auto& endpoint) { return endpoint.address.family() != from->family(); });
+    }
     const auto race = std::make_shared<Race>(executor);
     const RaceEnd end{race};
     const auto deadline = now() + timeout;
@@ -153,6 +167,9 @@ asio::awaitable<Result<tcp::socket>> tcp_connect(asio::any_io_executor executor,
         const bool more = next < endpoints.size();
         if (more && (race->pending == 0 || time >= next_start)) {
             auto socket = std::make_shared<tcp::socket>(executor);
+            if (const auto error = from ? bind_to(*socket, *from) : boost::system::error_code{}) {
+                co_return fail(error, from->text());
+            }
             race->attempts.push_back(socket);
             ++race->pending;
             next_start = time + kConnectStagger;

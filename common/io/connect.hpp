@@ -6,6 +6,7 @@
 #include "common/io/tokens.hpp"
 #include "common/net/endpoint.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,11 +23,12 @@ inline constexpr Duration kResolveTimeout = 10s;
                                                                           std::string host, std::uint16_t port,
                                                                           Duration timeout = kResolveTimeout);
 
-/// The first connection that comes up; the next address is tried when one fails or after kConnectStagger. The executor
-/// must be single-threaded or a strand.
+/// The first connection that comes up; the next address is tried when one fails or after kConnectStagger. `from`: of
+/// this local address only. The executor must be single-threaded or a strand.
 [[nodiscard]] asio::awaitable<Result<asio::ip::tcp::socket>> tcp_connect(asio::any_io_executor executor,
                                                                          std::vector<net::Endpoint> endpoints,
-                                                                         Duration timeout);
+                                                                         Duration timeout,
+                                                                         std::optional<net::Address> from = {});
 
 /// RFC 8305 §8: Connection Attempt Delay, 250 ms recommended.
 inline constexpr Duration kConnectStagger = 250ms;

@@ -16,17 +16,18 @@ class ConnectTest : public testing::Test {
   protected:
     using Connected = std::optional<Result<tcp::socket>>;
 
-    Connected connect(std::vector<net::Endpoint> endpoints) {
+    Connected connect(std::vector<net::Endpoint> endpoints, std::optional<net::Address> from = {}) {
         Connected result;
-        spawn(context_.get_executor(), "test", run(context_.get_executor(), std::move(endpoints), result));
+        spawn(context_.get_executor(), "test",
+              run(context_.get_executor(), std::move(endpoints), std::move(from), result));
         context_.run_for(std::chrono::seconds{3});
         context_.restart();
         return result;
     }
 
     static asio::awaitable<void> run(asio::any_io_executor executor, std::vector<net::Endpoint> endpoints,
-                                     Connected& result) {
-        result.emplace(co_await tcp_connect(std::move(executor), std::move(endpoints), 2s));
+                                     std::optional<net::Address> from, Connected& result) {
+        result.emplace(co_await tcp_connect(std::move(executor), std::move(endpoints), 2s, std::move(from)));
     }
 
     static asio::awaitable<void> look_up(asio::any_io_executor executor, std::string host,
@@ -60,6 +61,30 @@ TEST_F(ConnectTest, TellsTheLastErrorWhenAllRefuse) {
     ASSERT_TRUE(result);
     ASSERT_FALSE(*result);
     EXPECT_EQ(result->error().code, std::errc::connection_refused);
+}
+
+TEST_F(ConnectTest, ConnectsFromTheAddressThatItIsBoundTo) {
+    const auto from = net::Address::v4({127, 0, 0, 9});
+
+    const auto result = connect({from_asio(acceptor_.local_endpoint())}, from);
+
+    ASSERT_TRUE(result && *result);
+    EXPECT_EQ(from_asio((*result)->local_endpoint()).address, from);
+}
+
+TEST_F(ConnectTest, AnAddressOfTheOtherFamilyReachesNothing) {
+    const auto result = connect({from_asio(acceptor_.local_endpoint())}, net::Address::parse("::1"));
+
+    ASSERT_TRUE(result);
+    EXPECT_FALSE(*result);
+}
+
+TEST_F(ConnectTest, AnAddressThatIsNotOursIsAnErrorWithItsName) {
+    const auto result = connect({from_asio(acceptor_.local_endpoint())}, net::Address::v4({192, 0, 2, 1}));
+
+    ASSERT_TRUE(result);
+    ASSERT_FALSE(*result);
+    EXPECT_EQ(result->error().detail, "192.0.2.1");
 }
 
 TEST_F(ConnectTest, NoAddressIsAnErrorAtOnce) {
