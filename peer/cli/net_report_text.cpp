@@ -161,7 +161,9 @@ std::string server_text(const net::NetReport& report, const Measured& measured) 
 Json relays_json(const Measured& measured) {
     auto relays = Json::array();
     for (const auto& relay : measured.relays) {
-        relays.push_back({{"url", relay.url}, {"rtt_ms", relay.rtt ? Json(milliseconds(*relay.rtt)) : Json(nullptr)}});
+        relays.push_back({{"url", relay.url},
+                          {"rtt_ms", relay.rtt ? Json(milliseconds(*relay.rtt)) : Json(nullptr)},
+                          {"refused", relay.refused.empty() ? Json(nullptr) : Json(relay.refused)}});
     }
     return relays;
 }
@@ -175,6 +177,9 @@ void relay_rows(const Measured& measured, Lines& lines) {
         lines.row(std::exchange(label, ""),
                   relay.rtt ? fmt::format("{}, round trip {:.0f} ms", relay.url, milliseconds(*relay.rtt))
                             : fmt::format("{} does not answer", relay.url));
+        if (!relay.refused.empty()) {
+            lines.row("", "refused: " + relay.refused);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ struct Measured {
     struct Relay {
         std::string url;
         std::optional<Duration> rtt;  ///< nullopt: no answer
+        std::string refused{};        ///< why not over TLS
     };
 
     std::string server;      ///< who was asked, as the user names it

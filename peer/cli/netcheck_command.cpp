@@ -250,7 +250,7 @@ void NetcheckCommand::show(bool complete) {
         .elapsed_ms = environment_.elapsed_ms(),
         .server_has_ipv6 = std::ranges::any_of(endpoints_, [](const auto& one) { return !one.address.is_v4(); })};
     for (const auto& relay : relays_ ? relays_->measured() : std::vector<shell::Relays::Measured>{}) {
-        measured.relays.push_back({.url = relay.url, .rtt = relay.rtt});
+        measured.relays.push_back({.url = relay.url, .rtt = relay.rtt, .refused = relay.refused});
     }
     output_.event("netcheck", to_json(*report_, measured));
     if (complete) {

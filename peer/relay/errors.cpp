@@ -8,6 +8,8 @@ const char* describe(int value) {
     switch (static_cast<Errc>(value)) {
         case Errc::no_answer:
             return "the relay does not answer";
+        case Errc::wrong_certificate:
+            return "not taken for the relay";
         case Errc::refused_credentials:
             return "the relay does not take the credentials";
         case Errc::gone:

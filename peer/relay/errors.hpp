@@ -7,6 +7,7 @@ namespace pinhole::relay {
 
 enum class Errc {
     no_answer = 1,        ///< the relay does not answer, or has fallen silent
+    wrong_certificate,    ///< somebody else answers in its place: on TLS, before anything was asked
     refused_credentials,  ///< it does not take these credentials (401, 441)
     gone,                 ///< it knows no allocation of ours (437)
     port_in_use,          ///< it has another allocation for this port of ours (437)

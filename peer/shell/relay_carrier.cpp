@@ -111,11 +111,11 @@ std::shared_ptr<RelayCarrier> RelayCarrier::make(const asio::any_io_executor& ex
         case RelayTransport::udp:
             return std::make_shared<UdpRelayCarrier>(executor, target.endpoint, bind);
         case RelayTransport::tcp:
-            return make_tcp_relay_carrier(executor, target);
+            return make_tcp_relay_carrier(executor, target, bind);
         case RelayTransport::tls:
             break;
     }
-    return make_tls_relay_carrier(executor, target);
+    return make_tls_relay_carrier(executor, target, bind);
 }
 
 }  // namespace pinhole::shell

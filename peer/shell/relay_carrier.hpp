@@ -1,7 +1,6 @@
 // How messages reach a TURN server: a UDP socket of its own, TCP, or TLS. Decides nothing; what arrives goes to the
-// callbacks, whole messages of TURN each. Driven by RelayLink. TLS only takes the messages through middleboxes that let
-// nothing else pass: the relay is trusted with nothing but packets that the two peers have encrypted, so that its
-// certificate is not looked at (.github/decisions, "relays").
+// callbacks, whole messages of TURN each. Driven by RelayLink. Over TLS nothing is sent before the relay has shown the
+// certificate that it must have (tls_client.hpp).
 #pragma once
 
 #include "common/base/bytes.hpp"
@@ -9,6 +8,7 @@
 #include "common/io/udp_socket.hpp"
 #include "common/net/endpoint.hpp"
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -27,6 +27,8 @@ struct RelayTarget {
     net::Endpoint endpoint;
     RelayTransport transport = RelayTransport::udp;
     std::string host{};  ///< to be named in TLS, if it has a name
+    /// SHA-256 of the certificate that it shows on TLS; nullopt: any that is valid for `host`, or for its address.
+    std::optional<std::array<std::uint8_t, 32>> certificate{};
 
     friend bool operator==(const RelayTarget&, const RelayTarget&) = default;
 };

@@ -128,8 +128,9 @@ void RelayLink::handle_closed(const Error& error) {
     over_ = true;
     timer_.cancel();
     carrier_->close();
-    callbacks_.event(
-        relay::Failed{.error = {.code = make_error_code(relay::Errc::no_answer), .detail = error.message()}});
+    const bool impostor = error.code == make_error_code(relay::Errc::wrong_certificate);
+    callbacks_.event(relay::Failed{
+        .error = impostor ? error : Error{.code = make_error_code(relay::Errc::no_answer), .detail = error.message()}});
 }
 
 void RelayLink::flush_requests() {

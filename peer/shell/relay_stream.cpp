@@ -2,13 +2,14 @@
 
 #include "common/io/connect.hpp"
 #include "common/stun/stream_framer.hpp"
+#include "peer/shell/tls_client.hpp"
 
 #include <utility>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 
 namespace pinhole::shell {
@@ -18,13 +19,15 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr Duration kConnectTimeout = 5s;
+/// From the connection on: as long as the server gives a client.
+constexpr std::chrono::seconds kHandshakeTimeout{5};
 constexpr std::size_t kReadChunk = 16 * 1024;
 /// What waits for the connection at most; beyond it messages are lost, as in a full queue of a network. A quarter of a
 /// second at 4 Mbit/s.
 constexpr std::size_t kMaxBacklog = 128 * 1024;
 
 using Tcp = asio::ip::tcp::socket;
-using Tls = asio::ssl::stream<Tcp>;
+using Tls = TlsStream;
 
 Error unreachable(const RelayTarget& target, const std::string& why) {
     return {.code = std::make_error_code(std::errc::host_unreachable),
@@ -34,8 +37,11 @@ Error unreachable(const RelayTarget& target, const std::string& why) {
 template <class Stream>
 class StreamRelayCarrier final : public RelayCarrier, public std::enable_shared_from_this<StreamRelayCarrier<Stream>> {
   public:
-    StreamRelayCarrier(asio::any_io_executor executor, RelayTarget target)
-        : executor_(std::move(executor)), target_(std::move(target)) {}
+    StreamRelayCarrier(asio::any_io_executor executor, RelayTarget target, std::optional<net::Address> bind)
+        : executor_(std::move(executor)),
+          target_(std::move(target)),
+          bind_(std::move(bind)),
+          handshake_timer_(executor_) {}
 
     void start(Callbacks callbacks) override {
         callbacks_ = std::move(callbacks);
@@ -59,6 +65,7 @@ class StreamRelayCarrier final : public RelayCarrier, public std::enable_shared_
 
     void close() override {
         closed_ = true;
+        handshake_timer_.cancel();
         if (stream_) {
             boost::system::error_code ignored;
             stream_->lowest_layer().close(ignored);
@@ -67,8 +74,7 @@ class StreamRelayCarrier final : public RelayCarrier, public std::enable_shared_
 
   private:
     asio::awaitable<void> connect_and_read() {
-        const auto self = this->shared_from_this();
-        auto connected = co_await io::tcp_connect(executor_, {target_.endpoint}, kConnectTimeout);
+        auto connected = co_await io::tcp_connect(executor_, {target_.endpoint}, kConnectTimeout, bind_);
         if (closed_) {
             co_return;
         }
@@ -78,11 +84,12 @@ class StreamRelayCarrier final : public RelayCarrier, public std::enable_shared_
         }
         boost::system::error_code ignored;
         connected->set_option(asio::ip::tcp::no_delay{true}, ignored);
-        if (const auto error = co_await begin(*std::move(connected)); error && !closed_) {
-            callbacks_.closed(unreachable(target_, error.message()));
+        const auto begun = co_await begin(*std::move(connected));
+        if (closed_) {
             co_return;
         }
-        if (closed_) {
+        if (!begun) {
+            callbacks_.closed(begun.error());
             co_return;
         }
         up_ = true;
@@ -90,19 +97,40 @@ class StreamRelayCarrier final : public RelayCarrier, public std::enable_shared_
         co_await read_loop();
     }
 
-    asio::awaitable<boost::system::error_code> begin(Tcp socket) {
+    asio::awaitable<Status> begin(Tcp socket) {
         if constexpr (std::is_same_v<Stream, Tcp>) {
             stream_.emplace(std::move(socket));
-            co_return boost::system::error_code{};
+            co_return Status{};
         } else {
-            context_.set_verify_mode(asio::ssl::verify_none);
-            stream_.emplace(std::move(socket), context_);
-            if (!target_.host.empty()) {
-                SSL_set_tlsext_host_name(stream_->native_handle(), target_.host.c_str());
+            auto context = make_tls_client(target_);
+            if (!context) {
+                co_return std::unexpected(context.error());
             }
+            stream_.emplace(std::move(socket), **context);
+            if (auto status = expect_certificate(*stream_, target_); !status) {
+                co_return status;
+            }
+            bound_handshake();
             auto shaken = co_await stream_->async_handshake(asio::ssl::stream_base::client, io::use_tuple);
-            co_return std::get<0>(shaken);
+            handshake_timer_.cancel();
+            if (auto status = check_certificate(*stream_, target_); !status) {
+                co_return status;
+            }
+            const auto error = std::get<0>(shaken);
+            co_return error ? std::unexpected(unreachable(target_, late_ ? "no TLS in time" : error.message()))
+                            : Status{};
         }
+    }
+
+    void bound_handshake() {
+        handshake_timer_.expires_after(kHandshakeTimeout);
+        handshake_timer_.async_wait([weak = this->weak_from_this()](const boost::system::error_code& cancelled) {
+            if (const auto self = weak.lock(); self && !cancelled) {
+                self->late_ = true;
+                boost::system::error_code ignored;
+                self->stream_->lowest_layer().close(ignored);
+            }
+        });
     }
 
     asio::awaitable<void> read_loop() {
@@ -144,7 +172,6 @@ class StreamRelayCarrier final : public RelayCarrier, public std::enable_shared_
     }
 
     asio::awaitable<void> write_loop() {
-        const auto self = this->shared_from_this();
         while (!closed_ && !outgoing_.empty()) {
             const Bytes chunk = std::exchange(outgoing_, {});
             auto written = co_await asio::async_write(*stream_, asio::buffer(chunk), io::use_tuple);
@@ -157,7 +184,8 @@ class StreamRelayCarrier final : public RelayCarrier, public std::enable_shared_
 
     asio::any_io_executor executor_;
     RelayTarget target_;
-    asio::ssl::context context_{asio::ssl::context::tls_client};
+    std::optional<net::Address> bind_;
+    asio::steady_timer handshake_timer_;
     std::optional<Stream> stream_;
     stun::StreamFramer framer_;
     Callbacks callbacks_;
@@ -166,16 +194,19 @@ class StreamRelayCarrier final : public RelayCarrier, public std::enable_shared_
     bool up_ = false;
     bool writing_ = false;
     bool closed_ = false;
+    bool late_ = false;
 };
 
 }  // namespace
 
-std::shared_ptr<RelayCarrier> make_tcp_relay_carrier(const asio::any_io_executor& executor, const RelayTarget& target) {
-    return std::make_shared<StreamRelayCarrier<Tcp>>(executor, target);
+std::shared_ptr<RelayCarrier> make_tcp_relay_carrier(const asio::any_io_executor& executor, const RelayTarget& target,
+                                                     const std::optional<net::Address>& bind) {
+    return std::make_shared<StreamRelayCarrier<Tcp>>(executor, target, bind);
 }
 
-std::shared_ptr<RelayCarrier> make_tls_relay_carrier(const asio::any_io_executor& executor, const RelayTarget& target) {
-    return std::make_shared<StreamRelayCarrier<Tls>>(executor, target);
+std::shared_ptr<RelayCarrier> make_tls_relay_carrier(const asio::any_io_executor& executor, const RelayTarget& target,
+                                                     const std::optional<net::Address>& bind) {
+    return std::make_shared<StreamRelayCarrier<Tls>>(executor, target, bind);
 }
 
 }  // namespace pinhole::shell

@@ -94,11 +94,15 @@ void Relays::handle_list(const signaling::Relays& list) {
     ++list_;
     auto known = std::exchange(servers_, {});
     for (const auto& relay : list.relays) {
-        Server server{.relay = relay, .endpoints = {}, .best = {}};
+        Server server{.relay = relay, .endpoints = {}, .best = {}, .refused = {}};
         for (auto& before : known) {
             if (before.relay.host == relay.host && before.relay.port == relay.port) {
                 server.endpoints = std::move(before.endpoints);
-                server.best = std::move(before.best);
+                // With another certificate it was started anew, and what it said before counts no more.
+                if (before.relay.certificate == relay.certificate) {
+                    server.best = std::move(before.best);
+                    server.refused = std::move(before.refused);
+                }
             }
         }
         servers_.push_back(std::move(server));
@@ -291,7 +295,8 @@ std::vector<Relays::Measured> Relays::measured() const {
                                : server.relay.tcp ? RelayTransport::tcp
                                                   : RelayTransport::tls;
         result.push_back({.url = relay_url(host, port, transport),
-                          .rtt = server.best ? std::optional{server.best->rtt} : std::nullopt});
+                          .rtt = server.best ? std::optional{server.best->rtt} : std::nullopt,
+                          .refused = server.refused});
     }
     return result;
 }

@@ -40,6 +40,8 @@ class Relays : public std::enable_shared_from_this<Relays> {
     struct Measured {
         std::string url;              ///< turn:HOST:PORT?transport=udp, turns: for TLS
         std::optional<Duration> rtt;  ///< nullopt: no answer
+        /// Somebody else answers in its place over TLS, as a sentence without its end; empty: no.
+        std::string refused{};
     };
 
     Relays(boost::asio::any_io_executor executor, std::optional<net::Address> bind, Rng& rng);
@@ -88,6 +90,7 @@ class Relays : public std::enable_shared_from_this<Relays> {
         signaling::Relay relay;
         std::vector<net::Endpoint> endpoints;  ///< one of each family at most
         std::optional<Best> best;
+        std::string refused;  ///< why not over TLS; empty: nothing is against it
     };
 
     enum class Progress : std::uint8_t { waiting, asking, challenged, allocating, dead };
@@ -116,6 +119,7 @@ class Relays : public std::enable_shared_from_this<Relays> {
     void handle_challenged(AttemptId id, Duration rtt);
     void handle_allocated(AttemptId id, const relay::Allocated& allocated);
     void handle_failed(AttemptId id, const relay::Failed& failed);
+    void note_refused(Server& server, const Error& error);
     void follow(const Attempt& attempt, const relay::Failed& failed);
     void choose_next();
     void finish_if_hopeless();

@@ -92,8 +92,10 @@ void Relays::add_attempts(std::size_t index, bool later) {
             continue;
         }
         for (std::size_t i = 0; i < server.endpoints.size(); ++i) {
-            const RelayTarget target{
-                .endpoint = server.endpoints[i], .transport = transport, .host = host_of(server.relay)};
+            const RelayTarget target{.endpoint = server.endpoints[i],
+                                     .transport = transport,
+                                     .host = host_of(server.relay),
+                                     .certificate = server.relay.certificate};
             const bool first = std::ranges::none_of(race_, [&](const auto& other) {
                 return other.second.target == target && other.second.server == index;
             });
@@ -256,6 +258,7 @@ void Relays::handle_failed(AttemptId id, const relay::Failed& failed) {
     auto attempt = std::move(found->second);
     race_.erase(found);
     log::debug("relay over {}: {}", name(attempt.target.transport), failed.error.message());
+    note_refused(servers_[attempt.server], failed.error);
     if (attempt.challenge) {
         servers_[attempt.server].best.reset();
     }
@@ -264,6 +267,17 @@ void Relays::handle_failed(AttemptId id, const relay::Failed& failed) {
         choose_next();
     }
     finish_if_hopeless();
+}
+
+// Said once: it is asked again and again.
+void Relays::note_refused(Server& server, const Error& error) {
+    if (error.code != make_error_code(relay::Errc::wrong_certificate)) {
+        return;
+    }
+    const auto known = std::exchange(server.refused, error.message());
+    if (known != server.refused) {
+        log::warn("relay over TLS: {}", server.refused);
+    }
 }
 
 // RFC 8489 §10; RFC 8656 §7.4: another port, if the server takes ours for that of somebody else.

@@ -53,17 +53,20 @@ net::NetReport carrier_nat() {
 TEST(NetReportText, RelaysHaveTheirRoundTripOrNone) {
     auto measured = kMeasured;
     measured.relays = {{.url = "turn:198.51.100.1:3478?transport=udp", .rtt = 20500us},
-                       {.url = "turns:relay.example:443?transport=tcp", .rtt = {}}};
+                       {.url = "turns:relay.example:443?transport=tcp", .rtt = {}, .refused = "a stranger"}};
     const auto relays = to_json(home_router(), measured)["relays"];
     EXPECT_EQ(relays[0]["url"], "turn:198.51.100.1:3478?transport=udp");
     EXPECT_EQ(relays[0]["rtt_ms"], 20.5);
+    EXPECT_TRUE(relays[0]["refused"].is_null());
     EXPECT_TRUE(relays[1]["rtt_ms"].is_null());
+    EXPECT_EQ(relays[1]["refused"], "a stranger");
     std::string text;
     for (const auto& line : screen(home_router(), measured, kColumns)) {
         text += line + '\n';
     }
     EXPECT_THAT(text, HasSubstr("transport=udp, round trip 20 ms"));
     EXPECT_THAT(text, HasSubstr("transport=tcp does not answer"));
+    EXPECT_THAT(text, HasSubstr("refused: a stranger"));
 }
 
 std::string joined(const net::NetReport& report, const Measured& measured = kMeasured) {
