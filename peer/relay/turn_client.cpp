@@ -249,9 +249,12 @@ void TurnClient::handle_response(const stun::MessageView& message, TimePoint now
     }
     const bool success = message.message_class() == MessageClass::success;
     const auto error = message.error_code();
+    if (!success && !error) {
+        return;
+    }
     // RFC 8489 §9.2.5: only these two can be without integrity; what cannot be trusted was never received.
-    const bool challenge = !success && error && (error->code == kUnauthenticated || error->code == kStaleNonce);
-    if ((!success && !error) || (known->authenticated && !challenge && !authenticator_.authentic(message))) {
+    const bool challenge = !success && (error->code == kUnauthenticated || error->code == kStaleNonce);
+    if (challenge ? is_forged(message) : known->authenticated && !authenticator_.authentic(message)) {
         return;
     }
     heard_at_ = now;
@@ -322,12 +325,23 @@ void TurnClient::handle_refusal(const Request& request, const stun::MessageView&
     }
 }
 
+bool TurnClient::is_forged(const stun::MessageView& message) const {
+    const auto challenge = challenge_of(message);
+    return challenge ? authenticator_.weakened_by(*challenge) : challenge.error() == Unusable::tampered;
+}
+
 // RFC 8489 §9.2.5. True if there is nothing further to do about this answer.
 bool TurnClient::answer_challenge(const Request& request, const stun::MessageView& message, TimePoint now) {
     const auto code = message.error_code()->code;
-    auto challenge = challenge_of(message);
-    if ((code != kUnauthenticated && code != kStaleNonce) || !challenge || request.challenges >= kMaxChallenges) {
+    if ((code != kUnauthenticated && code != kStaleNonce) || request.challenges >= kMaxChallenges) {
         return false;
+    }
+    auto challenge = challenge_of(message);
+    if (!challenge) {
+        if (challenge.error() == Unusable::unknown) {
+            fail(Errc::unsupported, "none of its password algorithms is known");
+        }
+        return challenge.error() == Unusable::unknown;
     }
     authenticator_.handle_challenge(*std::move(challenge));
     if (request.authenticated && code == kUnauthenticated && next_credentials_) {

@@ -123,6 +123,8 @@ class TurnClient {
     void handle_success(const Request& request, const stun::MessageView& message, TimePoint now);
     void handle_allocated(const Request& request, const stun::MessageView& message, TimePoint now);
     void handle_refusal(const Request& request, const stun::MessageView& message, TimePoint now);
+    /// A challenge that bids us down.
+    [[nodiscard]] bool is_forged(const stun::MessageView& message) const;
     [[nodiscard]] bool answer_challenge(const Request& request, const stun::MessageView& message, TimePoint now);
     void handle_allocate_error(std::uint16_t code, const stun::MessageView& message, TimePoint now);
     void handle_peer_error(const Request& request, std::uint16_t code, TimePoint now);

@@ -128,8 +128,14 @@ class Harness {
         if ((flags & 32U) != 0) {
             builder.address(AttributeType::alternate_server, endpoint());
         }
+        if ((flags & 128U) != 0) {
+            builder.attribute(AttributeType::password_algorithms, script_.blob());
+        }
         if ((flags & 64U) == 0) {
-            builder.integrity(stun::long_term_key(kCredentials.username, "r", kCredentials.password));
+            const bool newer = (flags & 256U) != 0;
+            const auto& [username, password] = kCredentials;
+            newer ? builder.integrity_sha256(stun::long_term_key_sha256(username, "r", password))
+                  : builder.integrity(stun::long_term_key(username, "r", password));
         }
         receive(builder.fingerprint().finish());
     }

@@ -107,6 +107,8 @@ class OwnServer : public ::testing::Test {
     turn::TurnServer server_;
     std::vector<Peer> peers_;
     std::vector<turn::ToPeer> outside_;
+    /// Requests with a nonce, as they came in.
+    std::vector<Bytes> signed_;
 
   private:
     std::optional<TimePoint> next() {
@@ -124,6 +126,9 @@ class OwnServer : public ::testing::Test {
         while (!to_server_.empty() && to_server_.begin()->first <= now_) {
             const auto [from, message] = std::move(to_server_.begin()->second);
             to_server_.erase(to_server_.begin());
+            if (const auto view = stun::MessageView::parse(message); view && view->nonce()) {
+                signed_.push_back(message);
+            }
             server_.handle_client(peers_[from].address, message, now_);
             drain_server();
         }
@@ -234,6 +239,18 @@ TEST_F(OwnServer, NothingIsLeftOfWhatIsGivenBack) {
     }
     run_for(1min);
     EXPECT_EQ(server_.counts(), turn::TurnCounts{});
+}
+
+TEST_F(OwnServer, RequestsAreSignedWithSha256Alone) {
+    allocate();
+    ASSERT_TRUE(peers_[0].client->allocated());
+    ASSERT_EQ(signed_.size(), 2U);
+    for (const auto& message : signed_) {
+        const auto view = stun::MessageView::parse(message);
+        ASSERT_TRUE(view);
+        EXPECT_EQ(view->password_algorithm(), stun::PasswordAlgorithm::sha256);
+        EXPECT_FALSE(view->integrity());
+    }
 }
 
 TEST_F(OwnServer, MeasuringAllocatesNothing) {

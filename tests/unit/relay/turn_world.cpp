@@ -52,17 +52,38 @@ void FakeServer::deliver(const net::Endpoint& peer, ByteView payload, bool in_ch
     }
 }
 
+std::string FakeServer::full_nonce() const {
+    return settings.algorithms.empty() ? nonce : "obMatJos2gAAA" + nonce;
+}
+
+Bytes FakeServer::key(const std::optional<stun::PasswordAlgorithm>& algorithm) const {
+    const auto& [username, password] = settings.credentials;
+    return algorithm == stun::PasswordAlgorithm::sha256
+               ? to_bytes(stun::long_term_key_sha256(username, settings.realm, password))
+               : to_bytes(stun::long_term_key(username, settings.realm, password));
+}
+
+// RFC 8489 §9.2.4
+std::optional<std::uint16_t> FakeServer::judge(const stun::MessageView& request) {
+    if (!request.integrity() && !request.integrity_sha256()) {
+        return 401;
+    }
+    const auto algorithm = request.password_algorithm();
+    signed_with.push_back(algorithm);
+    if (algorithm && request.password_algorithms() != settings.algorithms) {
+        return 400;
+    }
+    const bool good = algorithm ? stun::verify_integrity_sha256(request, key(algorithm)) && !request.integrity()
+                                : stun::verify_integrity(request, key(algorithm));
+    if (!good || request.username() != settings.credentials.username || request.realm() != settings.realm) {
+        return 401;
+    }
+    return request.nonce() == full_nonce() ? std::nullopt : std::optional<std::uint16_t>{438};
+}
+
 Bytes FakeServer::answer(const stun::MessageView& request, TimePoint now) {
-    if (settings.challenges && !request.integrity()) {
-        return refuse(request, 401);
-    }
-    const auto key = stun::long_term_key(settings.credentials.username, settings.realm, settings.credentials.password);
-    if (settings.challenges && (request.username() != settings.credentials.username ||
-                                !stun::verify_integrity(request, key) || request.realm() != settings.realm)) {
-        return refuse(request, 401);
-    }
-    if (settings.challenges && request.nonce() != nonce) {
-        return refuse(request, 438);
+    if (const auto code = settings.challenges ? judge(request) : std::nullopt) {
+        return refuse(request, *code);
     }
     auto& planned = errors[request.method().value];
     if (!planned.empty()) {
@@ -98,7 +119,11 @@ Bytes FakeServer::refuse(const stun::MessageView& request, std::uint16_t code) c
     MessageBuilder builder{MessageClass::error, request.method(), request.transaction_id()};
     builder.error_code(code, "as told");
     if (code == 401 || code == 438) {
-        builder.text(AttributeType::realm, settings.realm).text(AttributeType::nonce, nonce);
+        builder.text(AttributeType::realm, settings.realm)
+            .text(AttributeType::nonce, nonce_replaced.value_or(full_nonce()));
+        if (!settings.algorithms.empty() && !algorithms_removed) {
+            builder.password_algorithms(algorithms_replaced.value_or(settings.algorithms));
+        }
         return builder.finish();
     }
     if (code == 300) {
@@ -109,8 +134,12 @@ Bytes FakeServer::refuse(const stun::MessageView& request, std::uint16_t code) c
 
 Bytes FakeServer::finish(MessageBuilder builder) const {
     if (settings.challenges && !unsigned_answers) {
-        builder.integrity(
-            stun::long_term_key(settings.credentials.username, settings.realm, settings.credentials.password));
+        const auto algorithm = signed_with.empty() ? std::nullopt : signed_with.back();
+        if (algorithm) {
+            builder.integrity_sha256(key(algorithm));
+        } else {
+            builder.integrity(key(algorithm));
+        }
     }
     return builder.fingerprint().finish();
 }

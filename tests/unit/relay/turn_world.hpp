@@ -27,6 +27,8 @@ class FakeServer {
         Duration permission_lifetime = 5min;
         Duration channel_lifetime = 10min;
         bool challenges = true;
+        /// In PASSWORD-ALGORITHMS, and told by the nonce; empty: the server is older than RFC 8489.
+        std::vector<stun::PasswordAlgorithm> algorithms{};
     };
 
     Settings settings{};
@@ -36,6 +38,13 @@ class FakeServer {
     bool silent = false;
     /// Answers without MESSAGE-INTEGRITY.
     bool unsigned_answers = false;
+    /// Somebody on the way takes PASSWORD-ALGORITHMS out of answers, or puts another one in.
+    bool algorithms_removed = false;
+    /// And a nonce that tells of none.
+    std::optional<std::string> nonce_replaced{};
+    std::optional<std::vector<stun::PasswordAlgorithm>> algorithms_replaced{};
+    /// What each request was signed with; nullopt: MD5 and SHA-1.
+    std::vector<std::optional<stun::PasswordAlgorithm>> signed_with{};
 
     struct Delivered {
         net::Endpoint peer;
@@ -69,6 +78,9 @@ class FakeServer {
     };
 
     Bytes answer(const stun::MessageView& request, TimePoint now);
+    [[nodiscard]] std::optional<std::uint16_t> judge(const stun::MessageView& request);
+    [[nodiscard]] Bytes key(const std::optional<stun::PasswordAlgorithm>& algorithm) const;
+    [[nodiscard]] std::string full_nonce() const;
     Bytes refuse(const stun::MessageView& request, std::uint16_t code) const;
     Bytes finish(stun::MessageBuilder builder) const;
     void deliver(const net::Endpoint& peer, ByteView payload, bool in_channel, TimePoint now);
