@@ -54,36 +54,59 @@ Status Calls::handle_connect(ConnectionId from, const crypto::PeerId& identity, 
         deliver_end(caller, EndReason::limit);
         return {};
     }
+    const CallKey key{++last_key_};
+    const signaling::CallId leg{rng_.u64() | kLegBit};
     Call call{
-        .caller = caller, .ringing = {}, .callee = std::nullopt, .verdict = {.call = {}, .reason = EndReason::lost}};
+        .caller = caller,
+        .callee_identity = connect.to,
+        .leg = leg,
+        .incoming = {.call = leg, .from = identity, .handshake = connect.handshake, .candidates = connect.candidates},
+        .ringing = {},
+        .callee = std::nullopt,
+        .verdict = {.call = {}, .reason = EndReason::lost}};
     add_endpoints(connect.candidates, call.endpoints);
     bool anyone = false;
     for (const auto connection : callees) {
-        if (connection == from) {
-            continue;
-        }
-        anyone = true;
-        if (const auto leg = new_leg(connection)) {
-            call.ringing.push_back(*leg);
-        }
+        anyone = anyone || connection != from;
+        ring(key, call, connection);
     }
     if (call.ringing.empty()) {
         deliver_end(caller, anyone ? EndReason::limit : EndReason::offline);
         return {};
     }
-    const CallKey key{++last_key_};
     sides_.emplace(caller, key);
-    for (const auto& leg : call.ringing) {
-        sides_.emplace(leg, key);
-        deliveries_.push_back({.to = leg.connection,
-                               .message = signaling::Incoming{.call = leg.call,
-                                                              .from = identity,
-                                                              .handshake = connect.handshake,
-                                                              .candidates = connect.candidates}});
-    }
+    ringing_.emplace(connect.to, key);
     calls_.emplace(key, std::move(call));
     deadlines_.set(key, now + config_.ring);
     return {};
+}
+
+bool Calls::ring(CallKey key, Call& call, ConnectionId connection) {
+    const Side leg{.connection = connection, .call = call.leg};
+    if (connection == call.caller.connection || sides_.contains(leg) ||
+        count_of(connection, Role::callee) >= limits::kMaxCallsPerConnection) {
+        return false;
+    }
+    call.ringing.push_back(leg);
+    sides_.emplace(leg, key);
+    deliveries_.push_back({.to = connection, .message = call.incoming});
+    for (const auto& trickle : call.trickled) {
+        deliveries_.push_back({.to = connection, .message = trickle});
+    }
+    return true;
+}
+
+void Calls::handle_online(ConnectionId connection, const crypto::PeerId& identity) {
+    for (auto next = ringing_.lower_bound({identity, CallKey{0}}); next != ringing_.end() && next->first == identity;
+         ++next) {
+        ring(next->second, calls_.at(next->second), connection);
+    }
+}
+
+void Calls::stop_ringing(Iterator found) {
+    ringing_.erase({found->second.callee_identity, found->first});
+    found->second.incoming = {};
+    found->second.trickled.clear();
 }
 
 std::optional<Calls::Pair> Calls::handle_answer(ConnectionId from, signaling::Answer answer, TimePoint now) {
@@ -100,6 +123,7 @@ std::optional<Calls::Pair> Calls::handle_answer(ConnectionId from, signaling::An
         }
     }
     call.callee = side;
+    stop_ringing(found);
     Pair pair{.caller = call.caller,
               .callee = side,
               .caller_endpoints = std::exchange(call.endpoints, {}),
@@ -132,6 +156,8 @@ void Calls::handle_trickle(ConnectionId from, const signaling::Trickle& trickle)
     used += cost;
     if (caller && !call.callee) {
         add_endpoints(trickle.candidates, call.endpoints);
+        call.trickled.push_back(trickle);
+        call.trickled.back().call = call.leg;
     }
     const auto relay = [&](const Side& to) {
         auto copy = trickle;
@@ -239,17 +265,6 @@ std::size_t Calls::count_of(ConnectionId connection, Role role) const {
     return count;
 }
 
-std::optional<Side> Calls::new_leg(ConnectionId connection) {
-    if (count_of(connection, Role::callee) >= limits::kMaxCallsPerConnection) {
-        return std::nullopt;
-    }
-    Side leg{.connection = connection, .call = {rng_.u64() | kLegBit}};
-    while (sides_.contains(leg)) {
-        leg.call = {rng_.u64() | kLegBit};
-    }
-    return leg;
-}
-
 void Calls::end_others(const Call& call, const Side& from, EndReason reason, std::int64_t detail_ms) {
     if (from != call.caller) {
         deliver_end(call.caller, reason, detail_ms);
@@ -271,6 +286,7 @@ void Calls::forget(Iterator found) {
     if (call.callee) {
         sides_.erase(*call.callee);
     }
+    stop_ringing(found);
     deadlines_.set(found->first, std::nullopt);
     calls_.erase(found);
 }

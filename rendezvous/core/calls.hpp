@@ -1,6 +1,7 @@
-// Calls being set up: one caller, the instances of the callee that ring, the one that answers. Each connection knows a
-// call by an id of its own. Knows neither links nor who is online; what it wants said comes out of `poll_delivery`.
-// Driven by Server.
+// Calls being set up: one caller, the instances of the callee that ring, the one that answers. The caller knows a call
+// by an id of its own, all connections of the callee by another one: where a network has cut off the connection that a
+// call went to, it rings again on the one that its peer makes next, which tells by the id if it has had the call
+// already. Knows neither links nor who is online; what it wants said comes out of `poll_delivery`. Driven by Server.
 //
 // Timers: ringing ends after `ring`; a call that was answered is forgotten `linger` later, when its sides talk
 // directly or have given up.
@@ -14,6 +15,8 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
+#include <utility>
 #include <vector>
 
 namespace pinhole::rendezvous {
@@ -47,6 +50,8 @@ class Calls {
     [[nodiscard]] Status handle_connect(ConnectionId from, const crypto::PeerId& identity,
                                         const signaling::Connect& connect, const std::vector<ConnectionId>& callees,
                                         TimePoint now);
+    /// Another connection of this identity: it rings for whatever nobody has answered yet.
+    void handle_online(ConnectionId connection, const crypto::PeerId& identity);
     /// The sides to start, if this answer took the call. Late and unknown ones are ignored, as races are natural.
     [[nodiscard]] std::optional<Pair> handle_answer(ConnectionId from, signaling::Answer answer, TimePoint now);
     void handle_trickle(ConnectionId from, const signaling::Trickle& trickle);
@@ -67,6 +72,12 @@ class Calls {
 
     struct Call {
         Side caller;
+        crypto::PeerId callee_identity;
+        /// What the callee's connections call it.
+        signaling::CallId leg;
+        /// What those hear that come online later: until the answer; at most max_trickled candidates in `trickled`.
+        signaling::Incoming incoming;
+        std::vector<signaling::Trickle> trickled{};
         /// Instances that may still answer; empty once one has.
         std::vector<Side> ringing;
         std::optional<Side> callee;
@@ -84,7 +95,9 @@ class Calls {
     enum class Role : std::uint8_t { caller, callee };
     /// Calls of a connection in one role: those that ring it must not use up what it may place itself.
     [[nodiscard]] std::size_t count_of(ConnectionId connection, Role role) const;
-    [[nodiscard]] std::optional<Side> new_leg(ConnectionId connection);
+    /// False: the connection has enough calls, or rings already.
+    bool ring(CallKey key, Call& call, ConnectionId connection);
+    void stop_ringing(Iterator call);
     void decline(Iterator call, const Side& leg, const signaling::End& end);
     void lose(Iterator call, const Side& side);
     void end_others(const Call& call, const Side& from, signaling::EndReason reason, std::int64_t detail_ms);
@@ -96,6 +109,7 @@ class Calls {
     std::uint64_t last_key_ = 0;
     std::map<CallKey, Call> calls_;
     std::map<Side, CallKey> sides_;
+    std::set<std::pair<crypto::PeerId, CallKey>> ringing_;
     Deadlines<CallKey> deadlines_;
     std::deque<Delivery> deliveries_;
 };

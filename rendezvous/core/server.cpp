@@ -176,6 +176,10 @@ void Server::log_in(ConnectionId connection, TimePoint now) {
         close(*oldest, "this identity is online too many times");
     }
     tell_relays(connection, now);
+    // With too many connections the new one may itself have been closed.
+    if (const auto found = connections_.find(connection); found != connections_.end()) {
+        calls_.handle_online(connection, *found->second.client.id());
+    }
 }
 
 void Server::offer_relays(RelayList list, Duration renewal) {

@@ -76,7 +76,71 @@ TEST_F(CallTest, RingsAllInstancesWithWhatTheCallerSent) {
         EXPECT_EQ(incoming.handshake, (Bytes{1, 2, 3}));
         EXPECT_EQ(incoming.candidates, std::vector{candidate(1)});
     }
-    EXPECT_NE(bob.one<Incoming>().call, bob2.one<Incoming>().call);
+    EXPECT_EQ(bob.one<Incoming>().call, bob2.one<Incoming>().call);
+}
+
+TEST_F(CallTest, RingsAgainOnTheConnectionThatTheCalleeMakesNext) {
+    call();
+    alice.send(Trickle{.call = {1}, .candidates = {candidate(10)}, .last = true});
+    world.pump();
+    auto& again = world.log_in(2, "203.0.113.9:9");
+    const auto incoming = again.one<Incoming>();
+    EXPECT_EQ(incoming.call, bob.one<Incoming>().call) << "by this a peer knows what it has had already";
+    EXPECT_EQ(incoming.from, alice.id);
+    EXPECT_EQ(incoming.handshake, (Bytes{1, 2, 3}));
+    EXPECT_EQ(incoming.candidates, std::vector{candidate(1)});
+    EXPECT_EQ(again.one<Trickle>().candidates, std::vector{candidate(10)});
+    EXPECT_EQ(again.one<Trickle>().call, incoming.call);
+
+    answer(again, incoming);
+    world.pump();
+    EXPECT_EQ(alice.one<Answered>().call, CallId{1});
+    EXPECT_EQ(again.one<Go>().call, incoming.call);
+    EXPECT_EQ(bob.one<End>().reason, EndReason::elsewhere);
+    alice.send(Trickle{.call = {1}, .candidates = {candidate(11)}});
+    world.pump();
+    EXPECT_EQ(again.all<Trickle>().size(), 2U);
+}
+
+TEST_F(CallTest, TheFirstAnswerWinsWhicheverConnectionItComesBy) {
+    call();
+    auto& again = world.log_in(2, "203.0.113.9:9");
+    answer(bob, bob.one<Incoming>());
+    world.pump();
+    EXPECT_EQ(again.one<End>().reason, EndReason::elsewhere);
+    answer(again, again.one<Incoming>());
+    world.pump();
+    EXPECT_EQ(alice.all<Answered>().size(), 1U);
+}
+
+TEST_F(CallTest, NothingRingsAgainOnceItIsAnsweredOrOver) {
+    call();
+    answer(bob, bob.one<Incoming>());
+    alice.send(call_to(bob, 2));
+    world.pump();
+    alice.send(End{.call = {2}, .reason = EndReason::hangup});
+    world.pump();
+    EXPECT_TRUE(world.log_in(2, "203.0.113.9:9").all<Incoming>().empty());
+}
+
+TEST_F(CallTest, NothingRingsAgainForOthersOrForTheCaller) {
+    call();
+    EXPECT_TRUE(world.log_in(3, "203.0.113.9:9").all<Incoming>().empty());
+    EXPECT_TRUE(world.log_in(1, "198.51.100.9:9").all<Incoming>().empty());
+}
+
+TEST_F(CallTest, AConnectionThatComesLateCannotBeFloodedEither) {
+    auto& carol = world.log_in(3);
+    auto& dave = world.log_in(4);
+    for (std::uint64_t id = 1; id <= limits::kMaxCallsPerConnection; ++id) {
+        carol.send(call_to(alice, id));
+    }
+    world.pump();
+    auto& again = world.log_in(1, "198.51.100.9:9");
+    EXPECT_EQ(again.all<Incoming>().size(), limits::kMaxCallsPerConnection);
+    dave.send(call_to(alice));
+    world.pump();
+    EXPECT_EQ(dave.one<End>().reason, EndReason::limit);
 }
 
 TEST_F(CallTest, FirstAnswerWinsAndTheOthersStopRinging) {
