@@ -61,6 +61,7 @@ void Session::handle_go(const signaling::Go& go, TimePoint now) {
     const auto gap = behind_nats() && !one_side_open_ ? opening_gap() : Duration{0};
     go_at_ = *went_at_ + gap + config_.head_start;
     answer_deadline_.reset();
+    answer_.reset();
     admit_tcp(go.plan);
     for (int copy = 0; copy < kOpenings; ++copy) {
         open_own_nats(0);

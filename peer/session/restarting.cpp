@@ -29,6 +29,19 @@ bool Session::resumed_by(const IncomingCall& incoming) const {
            incoming.offer.connection_id == config_.transport.remote_connection_id;
 }
 
+bool Session::handle_repeated(signaling::CallId call) {
+    if (call != call_) {
+        return glare_ && glare_->incoming.call == call;
+    }
+    if (answer_) {
+        answer_->candidates = offered_candidates();
+        signaling_.emplace_back(*answer_);
+        locals_end_sent_ = false;
+        send_end_of_candidates();
+    }
+    return true;
+}
+
 bool Session::restart_due(TimePoint now) const {
     return connected_ && path_ && !closing() && !restarting_ && survival_.due(now);
 }
@@ -72,6 +85,7 @@ void Session::begin_generation(ice::Role role, std::vector<net::Candidate> local
         puncher_.reset();
     }
     restarting_ = true;
+    answer_.reset();
     select_by_.reset();
     previous_->until.reset();
     go_at_.reset();
@@ -146,6 +160,7 @@ void Session::restart_failed(std::optional<signaling::EndReason> reason, TimePoi
     restarting_ = false;
     select_by_.reset();
     answer_deadline_.reset();
+    answer_.reset();
     go_at_.reset();
     state_ = State::checking;
     survival_.handle_failed(reason, now);

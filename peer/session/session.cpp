@@ -143,8 +143,9 @@ void Session::answer_offer(IncomingCall incoming, TimePoint now) {
         }
         return;
     }
-    signaling_.emplace_back(
+    answer_.emplace(
         signaling::Answer{.call = call_, .handshake = *std::move(message), .candidates = offered_candidates()});
+    signaling_.emplace_back(*answer_);
     agree(incoming.handshake, incoming.offer.ice, now);
     add_remote(incoming.candidates, now);
     answer_deadline_ = now + (restarting_ ? kRestartPatience : config_.answer_patience);

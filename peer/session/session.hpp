@@ -6,7 +6,7 @@
 // A restart (RFC 8445 §9) is another call through the server that names this session: it has a generation of ICE and of
 // punching of its own, the one before carries on until the new one has a path, and keys and streams stay.
 //
-// Timers: no answer within 35 s of calling (the server gives up after 30 s), of a restart 10 s; a generation that was
+// Timers: no answer within 35 s of calling (the server gives up after 30 s), of a restart 4 s; a generation that was
 // replaced lives for 3 s more; a restart that has a valid pair selects one within 5 s; when to restart and to give up
 // is Survival's; the rest belongs to ICE and the transport.
 #pragma once
@@ -127,6 +127,9 @@ class Session {
     [[nodiscard]] bool resumed_by(const IncomingCall& incoming) const;
     /// The same as `answer` for such a call; `locals` are the candidates known now.
     void resume(IncomingCall incoming, std::vector<net::Candidate> locals, TimePoint now);
+    /// A call that the server lets ring again, because our connection to it is another one: true if this session has
+    /// had it already. The answer may have been lost with that connection and is given again.
+    bool handle_repeated(signaling::CallId call);
     /// The session wants to be restarted, and there is a server to do it by: call restart().
     [[nodiscard]] bool restart_due(TimePoint now) const;
     void restart(std::vector<net::Candidate> locals, WallTime wall, TimePoint now);
@@ -275,9 +278,10 @@ class Session {
     std::optional<ice::Agent> agent_;
     std::optional<transport::Connection> transport_;
     std::optional<TimePoint> answer_deadline_;
-    std::optional<TimePoint> go_at_;    ///< when checks start
-    bool one_side_open_ = false;        ///< by the plan
-    std::optional<TimePoint> went_at_;  ///< the instant that both sides start from; until the outcome was told
+    std::optional<signaling::Answer> answer_;  ///< ours, until Go shows that it has arrived
+    std::optional<TimePoint> go_at_;           ///< when checks start
+    bool one_side_open_ = false;               ///< by the plan
+    std::optional<TimePoint> went_at_;         ///< the instant that both sides start from; until the outcome was told
     std::optional<punch::Puncher> puncher_;
     NoPathFacts facts_;
     std::vector<net::Endpoint> remote_reflexives_;

@@ -43,7 +43,7 @@ void Survival::handle_woken(TimePoint now) {
 void Survival::handle_server(bool online, TimePoint now) {
     if (online && !online_) {
         relogged_ = now;
-        not_before_ = now;
+        not_before_ = now + kRing;
         verdict_.reset();
     }
     online_ = online;

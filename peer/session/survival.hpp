@@ -34,6 +34,9 @@ class Survival {
     };
 
     static constexpr Duration kShow = 1s;
+    /// After a login: a call of the other side that waits for us comes right behind it, and then ours would only cross
+    /// it.
+    static constexpr Duration kRing = 50ms;
     static constexpr Duration kSlowest = 5s;
     /// Restarts in a row that fail although something is heard: then what is heard has to do.
     static constexpr unsigned kMaxWanted = 5;

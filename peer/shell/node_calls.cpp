@@ -95,6 +95,12 @@ void Node::Impl::renew_sockets() {
 void Node::Impl::handle_message(const signaling::ToPeer& message) {
     permit_at_relay(message);
     if (const auto* incoming = std::get_if<signaling::Incoming>(&message)) {
+        const auto known = std::ranges::find_if(
+            sessions_, [&](const auto& entry) { return entry.second->handle_repeated(incoming->call); });
+        if (known != sessions_.end()) {
+            dirty_.insert(known->first);
+            return;
+        }
         if (!reporter_->about_to_tell() || !held_.hold(*incoming, io::now())) {
             take(*incoming);
         }

@@ -234,6 +234,9 @@ void PeerProgram::handle_message(const signaling::ToPeer& message) {
 
 void PeerProgram::handle_incoming(const signaling::Incoming& incoming) {
     const auto now = world_.now();
+    if (session_ && session_->handle_repeated(incoming.call)) {
+        return;
+    }
     auto read = session::read_call(incoming, identity_, rng_);
     if (!read) {
         signaling_.send(read.error().end, now);

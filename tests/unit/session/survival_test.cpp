@@ -60,8 +60,9 @@ TEST_F(SurvivalTest, AServerThatMayHaveBeenStartedMeanwhileDoesNotKnowWhoSleeps)
     survival.handle_server(/*online=*/false, kStart + 2s);
     EXPECT_FALSE(survival.due(kStart + 5s)) << "there is nobody to call through";
     survival.handle_server(/*online=*/true, kStart + 5s);
-    EXPECT_TRUE(survival.due(kStart + 5s));
-    attempt(EndReason::offline, kStart + 5s);
+    EXPECT_FALSE(survival.due(kStart + 5s)) << "a call of the other side may be about to ring";
+    EXPECT_TRUE(survival.due(kStart + 5s + Survival::kRing));
+    attempt(EndReason::offline, kStart + 5s + Survival::kRing);
     EXPECT_FALSE(survival.lost(kStart + 14min));
 }
 
