@@ -14,6 +14,7 @@ namespace pinhole::rendezvous {
 
 TurnLink::TurnLink(std::shared_ptr<TcpLink> tcp, io::asio::ssl::context* tls)
     : tcp_(std::move(tcp)),
+      written_(tcp_->socket().get_executor()),
       client_{.path = tcp_->path(), .transport = tls == nullptr ? turn::TurnTransport::tcp : turn::TurnTransport::tls},
       heard_(io::now()) {
     if (tls != nullptr) {
@@ -78,7 +79,6 @@ void TurnLink::start_writing() {
 }
 
 io::asio::awaitable<void> TurnLink::write_queue() {
-    const auto self = shared_from_this();
     Bytes bytes;
     while (open_ && !queue_.empty()) {
         bytes.clear();
@@ -91,13 +91,14 @@ io::asio::awaitable<void> TurnLink::write_queue() {
         tcp_->disarm();
     }
     writing_ = false;
+    written_.cancel();
 }
 
 io::asio::awaitable<bool> TurnLink::write(ByteView bytes) {
     // What was queued before this connection was paired is a few answers.
     while (writing_ && open_) {
-        io::asio::steady_timer pause{tcp_->socket().get_executor(), std::chrono::milliseconds{1}};
-        co_await pause.async_wait(io::use_tuple);
+        written_.expires_at(io::asio::steady_timer::time_point::max());
+        co_await written_.async_wait(io::use_tuple);
     }
     co_return open_&& co_await write_all(bytes);
 }

@@ -11,6 +11,7 @@
 
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 namespace pinhole::rendezvous {
 
@@ -65,6 +66,7 @@ class TurnLink : public std::enable_shared_from_this<TurnLink> {
 
     std::shared_ptr<TcpLink> tcp_;
     std::optional<io::asio::ssl::stream<io::asio::ip::tcp::socket&>> tls_;
+    io::asio::steady_timer written_;  ///< cancelled when the queue is empty, or cannot be written
     turn::TurnClient client_;
     Bytes queue_;
     bool writing_ = false;
