@@ -137,7 +137,6 @@ void NetworkWatch::Impl::stop() {
 }
 
 asio::awaitable<void> NetworkWatch::Impl::read_loop() {
-    const auto self = shared_from_this();
     while (!stopped_) {
         auto waited = co_await socket_.async_wait(asio::posix::stream_descriptor::wait_read, use_tuple);
         if (stopped_) {

@@ -132,7 +132,6 @@ void NetcheckDriver::Impl::perform(const netcheck::OpenUdp& open) {
 }
 
 asio::awaitable<void> NetcheckDriver::Impl::receive_loop(SocketId id, std::shared_ptr<ProbeSocket> socket) {
-    const auto self = shared_from_this();
     while (!stopped_ && socket->is_open()) {
         if (co_await socket->wait_readable()) {
             co_return;  // closed
@@ -188,7 +187,6 @@ void NetcheckDriver::Impl::perform(const netcheck::OpenTcp& open) {
 }
 
 asio::awaitable<void> NetcheckDriver::Impl::connect_and_read(SocketId id, Stream stream, net::Endpoint remote) {
-    const auto self = shared_from_this();
     auto connected = co_await stream->async_connect(io::to_tcp(remote), io::use_tuple);
     auto error = std::get<0>(connected);
     const auto alive = [&] { return !stopped_ && streams_.contains(id); };

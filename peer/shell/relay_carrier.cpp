@@ -62,7 +62,6 @@ class UdpRelayCarrier final : public RelayCarrier, public std::enable_shared_fro
 
   private:
     asio::awaitable<void> receive_loop() {
-        const auto self = shared_from_this();
         while (!closed_ && socket_->is_open()) {
             const auto error = co_await socket_->wait_readable();
             if (closed_ || !socket_->is_open()) {

@@ -132,7 +132,6 @@ void Relays::handle_list(const signaling::Relays& list) {
 }
 
 asio::awaitable<void> Relays::resolve(std::string host, std::uint16_t port, std::uint64_t list) {
-    const auto self = shared_from_this();
     const auto endpoints = co_await io::resolve(executor_, host, port);
     --resolving_;
     if (stopped_ || list != list_) {

@@ -77,7 +77,6 @@ void ServerConnection::drop_socket() {
 }
 
 asio::awaitable<void> ServerConnection::connect_and_read(std::uint64_t attempt) {
-    const auto self = shared_from_this();
     auto resolved = co_await io::resolve(io_.get_executor(), server_.host, server_.port);
     if (stopped_ || attempt != attempt_) {
         co_return;
@@ -120,7 +119,6 @@ asio::awaitable<void> ServerConnection::connect_and_read(std::uint64_t attempt) 
 }
 
 asio::awaitable<void> ServerConnection::write_loop(std::uint64_t attempt) {
-    const auto self = shared_from_this();
     while (!stopped_ && attempt == attempt_ && !outgoing_.empty()) {
         const Bytes chunk = std::exchange(outgoing_, {});
         auto written = co_await asio::async_write(*socket_, asio::buffer(chunk), io::use_tuple);

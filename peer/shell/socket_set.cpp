@@ -108,7 +108,6 @@ void SocketSet::close_extra(const net::Endpoint& local) {
 }
 
 asio::awaitable<void> SocketSet::receive_loop(std::shared_ptr<io::UdpSocket> socket) {
-    const auto self = shared_from_this();
     while (!closed_ && socket->is_open()) {
         const auto error = co_await socket->wait_readable();
         if (closed_ || !socket->is_open()) {

@@ -200,7 +200,6 @@ std::optional<std::uint16_t> TcpPaths::port(net::Family family) const {
 }
 
 asio::awaitable<void> TcpPaths::accept_loop(std::shared_ptr<Listener> listener) {
-    const auto self = shared_from_this();
     while (!closed_ && listener->acceptor.is_open()) {
         tcp::socket socket{executor_};
         auto accepted = co_await listener->acceptor.async_accept(socket, io::use_tuple);
@@ -271,7 +270,6 @@ TcpPaths::Shared TcpPaths::connect(const net::PathAddresses& path, net::Framing 
 // One socket in SYN_SENT as long as nobody refuses: the NATs on the way remember its first sequence number, so that
 // closing and beginning again would make the other side's answers those of a stranger.
 asio::awaitable<void> TcpPaths::connect_loop(Shared connection) {
-    const auto self = shared_from_this();
     auto wait = kFirstPause;
     while (!connection->over) {
         tcp::socket socket{executor_};
@@ -322,7 +320,6 @@ void TcpPaths::opened(const Shared& connection) {
 }
 
 asio::awaitable<void> TcpPaths::read_loop(Shared connection) {
-    const auto self = shared_from_this();
     while (!connection->over) {
         const auto space = connection->in.space();
         auto read =
@@ -435,7 +432,6 @@ io::SendResult TcpPaths::write(const Shared& connection, ByteView framed, bool k
 }
 
 asio::awaitable<void> TcpPaths::write_loop(Shared connection) {
-    const auto self = shared_from_this();
     auto& unsent = connection->unsent;
     while (!unsent.empty() && !connection->over) {
         auto ready = co_await connection->socket.async_wait(tcp::socket::wait_write, io::use_tuple);
