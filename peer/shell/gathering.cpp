@@ -15,6 +15,8 @@ namespace {
 /// (connectivity in the wild), and some forget one of TCP with the connection that made it, which the server closes
 /// after 10 s of silence: a little less leaves room for the call itself.
 constexpr Duration kFresh = 8s;
+/// Shorter than it takes to notice that a path is dead: what was answered since was answered by the NAT as it is.
+constexpr Duration kJustNow = 1s;
 /// Addresses that TCP is offered on: it is for those networks where nothing else gets through.
 constexpr std::size_t kMaxTcpAddresses = 4;
 /// Host candidates at most, so that a call has room for what is found later: a reflexive one of each family over UDP
@@ -72,8 +74,16 @@ void Gathering::read_tcp_hosts(std::vector<net::Address> addresses) {
 }
 
 void Gathering::refresh(TimePoint now) {
-    const bool fresh = settled_at_ && now - *settled_at_ < kFresh;
-    if (!fresh && !under_way_) {
+    ask_unless(kFresh, now);
+}
+
+void Gathering::distrust(TimePoint now) {
+    ask_unless(kJustNow, now);
+}
+
+void Gathering::ask_unless(Duration fresh, TimePoint now) {
+    const bool known = settled_at_ && now - *settled_at_ < fresh;
+    if (!known && !under_way_) {
         ask(now);
     }
 }

@@ -36,6 +36,8 @@ class Gathering {
     void handle_network_changed(TimePoint now);
     /// Asks again if the answers are so old that a NAT may have forgotten the mapping.
     void refresh(TimePoint now);
+    /// The same where a path has died: with all answers but those of the last moment, because a NAT may have rebooted.
+    void distrust(TimePoint now);
     /// True if the datagram was an answer to us.
     bool handle_datagram(const net::PathAddresses& path, ByteView payload, TimePoint now);
     void handle_timeout(TimePoint now);
@@ -56,6 +58,7 @@ class Gathering {
     void read_hosts();
     void read_tcp_hosts(std::vector<net::Address> addresses);
     void ask(TimePoint now);
+    void ask_unless(Duration fresh, TimePoint now);
     void read_answers(TimePoint now);
     void learn(const ice::Reflexive& answer);
 

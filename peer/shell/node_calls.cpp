@@ -207,7 +207,7 @@ void Node::Impl::resume(const signaling::Incoming& incoming, session::IncomingCa
         return;
     }
     const auto id = found->first;
-    gathering_.refresh(now);
+    gathering_.distrust(now);
     drain_gathering();
     auto& session = *sessions_.at(id);
     session.resume(std::move(read), candidates(), now);
@@ -221,7 +221,7 @@ void Node::Impl::restart(session::Session& session) {
     const auto now = io::now();
     log::debug("calling again to restart ICE");
     server_->doubt(now);
-    gathering_.refresh(now);
+    gathering_.distrust(now);
     session.restart(candidates(), wall_now(), now);
     if (candidates_complete()) {
         session.end_of_local_candidates();

@@ -13,6 +13,8 @@ namespace {
 constexpr WallTime kEpoch{1'760'000'000'000};
 /// As in peer/shell.
 constexpr Duration kReflexiveFresh = 15s;
+/// As the shell: of a restart, what was answered before its reason counts no more.
+constexpr Duration kJustNow = 1s;
 constexpr std::size_t kSendBuffer = 64 * 1024;
 constexpr std::size_t kConnectionIdOffset = 1;
 constexpr std::uint8_t kServices = 3;
@@ -271,14 +273,14 @@ void PeerProgram::resume(const signaling::Incoming& incoming, session::IncomingC
         return;
     }
     session_->resume(std::move(read), candidates(), now);
-    begin_candidates();
+    begin_candidates(/*restarting=*/true);
 }
 
 void PeerProgram::restart() {
     ++restarts_;
     signaling_.doubt(world_.now());
     session_->restart(candidates(), wall(), world_.now());
-    begin_candidates();
+    begin_candidates(/*restarting=*/true);
 }
 
 void PeerProgram::call(const crypto::PeerId& peer) {
@@ -306,8 +308,8 @@ void PeerProgram::begin(const crypto::PeerId& remote, signaling::CallId call) {
     session_->handle_server(signaling_.online(), world_.now());
 }
 
-void PeerProgram::begin_candidates() {
-    const bool fresh = gathered_at_ && world_.now() - *gathered_at_ < kReflexiveFresh;
+void PeerProgram::begin_candidates(bool restarting) {
+    const bool fresh = gathered_at_ && world_.now() - *gathered_at_ < (restarting ? kJustNow : kReflexiveFresh);
     if (!fresh && !gathering_) {
         gather();
     }

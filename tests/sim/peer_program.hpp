@@ -114,7 +114,7 @@ class PeerProgram final : public Program {
     void handle_incoming(const signaling::Incoming& incoming);
     void handle_datagram(const net::Received& datagram);
     void begin(const crypto::PeerId& remote, signaling::CallId call);
-    void begin_candidates();
+    void begin_candidates(bool restarting = false);
     void resume(const signaling::Incoming& incoming, session::IncomingCall read);
     void restart();
     void drain();
