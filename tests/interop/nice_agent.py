@@ -53,6 +53,7 @@ class Agent:
             self._agent.set_relay_info(self._stream, _COMPONENT, address, int(port), user, password,
                                        _TRANSPORTS[transport])
         self._on_receive = _Receive(self._take)
+        # The hash of an object of GObject is its address.
         _library.nice_agent_attach_recv(hash(self._agent), self._stream, _COMPONENT, None, self._on_receive, None)
         self._agent.gather_candidates(self._stream)
         if not self.run_until(lambda: self._gathered):
@@ -80,15 +81,16 @@ class Agent:
     def meet(self, line):
         """Whether there is a path to the agent that this describes."""
         self._agent.parse_remote_sdp(json.loads(line))
-        return self.run_until(lambda: self._agent.get_component_state(self._stream, _COMPONENT) == Nice.ComponentState.READY)
+        return self.run_until(
+            lambda: self._agent.get_component_state(self._stream, _COMPONENT) == Nice.ComponentState.READY)
 
     def send(self, packet):
         # What a socket does not take at once is lost, as anywhere else.
         self._agent.send(self._stream, _COMPONENT, len(packet), packet)
 
     def _on_selected(self, agent, stream, component, *pair):
-        self.pair = [(Nice.candidate_type_to_string(candidate.type), candidate.addr.dup_string(), candidate.addr.get_port())
-                     for candidate in pair]
+        self.pair = [(Nice.candidate_type_to_string(end.type), end.addr.dup_string(), end.addr.get_port())
+                     for end in pair]
 
 
 def _call(agent, connection, lines):

@@ -9,7 +9,7 @@
 | `-P`, RFC 6062 with active peers | test_tcp_that_peers_open |
 | `-x`, `-Z` (relayed addresses of IPv6, of both families) | test_ipv6_relayed_address_for_a_client_on_ipv4, test_both_families |
 | `-N -R` (broken requests and bytes) | test_garbage_and_broken_requests_harm_nobody |
-| `-G` (more permissions and channels than it uses) `-D` (padded channels), `-B` (leaves without a word) | test_whims_of_clients |
+| `-G` (more permissions and channels than it uses), `-D` (padded channels), `-B` (leaves without a word) | test_whims_of_clients |
 | long runs | test_turn_lifetimes.py |
 """
 
