@@ -32,6 +32,11 @@ struct Words {
     std::vector<std::string> external;
     std::string certificate;
     std::string key;
+    /// Seconds; 0: as usual.
+    int allocation_lifetime = 0;
+    int nonce_lifetime = 0;
+    int permission_lifetime = 0;
+    int channel_lifetime = 0;
 };
 
 std::string check_listen(const std::string& text) {
@@ -157,6 +162,20 @@ void add_relay_options(CLI::App& app, Words& words) {
     key->needs(certificate);
 }
 
+void add_lifetime_options(CLI::App& app, Words& words) {
+    const auto seconds = [&app](const char* name, int& into, const char* what, std::chrono::seconds most) {
+        app.add_option(name, into, what)->type_name("SECONDS")->check(CLI::Range(1, static_cast<int>(most.count())));
+    };
+    seconds("--allocation-lifetime", words.allocation_lifetime,
+            "the longest time that a TURN client gets at once; default: 3600", kMaxAllocationLifetime);
+    seconds("--nonce-lifetime", words.nonce_lifetime, "how long a TURN client may use one nonce; default: 600",
+            kMaxNonceLifetime);
+    seconds("--permission-lifetime", words.permission_lifetime,
+            "for tests of TURN clients only: RFC 8656 has every permission last 300, and clients rely on it",
+            kMaxPermissionLifetime);
+    seconds("--channel-lifetime", words.channel_lifetime, "the same for channels, which last 600", kMaxChannelLifetime);
+}
+
 void take_server_options(const Words& words, Options& options) {
     for (const auto& text : words.listen) {
         options.listen.push_back(*parse_listen(text));
@@ -171,9 +190,28 @@ void take_server_options(const Words& words, Options& options) {
     }
 }
 
+turn::TurnConfig::Lifetimes lifetimes_of(const Words& words) {
+    turn::TurnConfig::Lifetimes lifetimes;
+    if (words.allocation_lifetime > 0) {
+        lifetimes.max_allocation = std::chrono::seconds{words.allocation_lifetime};
+        lifetimes.allocation = std::min(lifetimes.allocation, lifetimes.max_allocation);
+    }
+    if (words.permission_lifetime > 0) {
+        lifetimes.permission = std::chrono::seconds{words.permission_lifetime};
+    }
+    if (words.channel_lifetime > 0) {
+        lifetimes.channel = std::chrono::seconds{words.channel_lifetime};
+    }
+    return lifetimes;
+}
+
 void take_relay_options(const Words& words, Options& options) {
     auto& relay = options.relay;
     relay.enabled = !words.no_relay;
+    relay.lifetimes = lifetimes_of(words);
+    if (words.nonce_lifetime > 0) {
+        relay.nonce_lifetime = std::chrono::seconds{words.nonce_lifetime};
+    }
     if (!words.relay_ports.empty()) {
         relay.ports = *parse_port_range(words.relay_ports);
     }
@@ -257,6 +295,7 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
     Options options;
     add_server_options(app, words);
     add_relay_options(app, words);
+    add_lifetime_options(app, words);
     app.add_flag("--json", options.json, "events as JSON lines on stdout");
     app.set_version_flag("--version", std::string{"pinhole-rendezvous "} + PINHOLE_VERSION);
     try {

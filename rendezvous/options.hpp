@@ -7,6 +7,7 @@
 #include "rendezvous/shell/relay_service.hpp"
 #include "rendezvous/shell/tls.hpp"
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string_view>
@@ -39,6 +40,12 @@ struct Options {
 
 /// LO-HI, both above 1023: an unprivileged range, in which no service of the machine waits for anybody.
 [[nodiscard]] std::optional<PortRange> parse_port_range(std::string_view text);
+
+/// Of the options that set lifetimes of the relay.
+inline constexpr std::chrono::seconds kMaxAllocationLifetime = std::chrono::days{1};
+inline constexpr std::chrono::seconds kMaxPermissionLifetime{300};  ///< RFC 8656 §9: exactly that
+inline constexpr std::chrono::seconds kMaxChannelLifetime{600};     ///< RFC 8656 §12: exactly that
+inline constexpr std::chrono::seconds kMaxNonceLifetime{3600};      ///< RFC 8656 §5: at most that
 
 /// $XDG_STATE_HOME/pinhole-rendezvous, or below ~/.local/state; empty if neither is known.
 [[nodiscard]] std::filesystem::path default_data_folder();

@@ -100,16 +100,17 @@ net::Endpoint other_address(const Question& question, bool discovers) {
     return site.changed(local, {.change_ip = true, .change_port = true});
 }
 
-/// RFC 5780 §6.1; RFC 3489 §8.1.
+/// RFC 5780 §6.1; RFC 3489 §8.1, or RFC 5389 §12.2 where there is no other address to tell.
 BindingAnswer succeed(const Question& question, const net::PathAddresses& path, bool discovers) {
     const net::Endpoint mapped{.address = question.path.remote.address.unmapped(), .port = question.path.remote.port};
     const auto* site = question.site;
     const auto other = site == nullptr ? net::Endpoint{} : other_address(question, discovers);
     auto success = reply(question, MessageClass::success);
     if (question.dialect == Dialect::rfc3489) {
-        success.address(AttributeType::mapped_address, mapped)
-            .address(AttributeType::source_address, path.local)
-            .address(AttributeType::changed_address, other);
+        success.address(AttributeType::mapped_address, mapped);
+        if (site != nullptr) {
+            success.address(AttributeType::source_address, path.local).address(AttributeType::changed_address, other);
+        }
         return finish(question, success, path, true);
     }
     success.address(AttributeType::xor_mapped_address, mapped);
@@ -161,7 +162,7 @@ std::optional<BindingAnswer> read_and_answer(const BindingRequest& asked, ByteVi
 
 /// RFC 5389 §12.2: without the cookie it is a client of RFC 3489, whose transaction ID has 16 bytes; otherwise the two
 /// read alike. It is answered with its own four bytes where the cookie stands.
-std::optional<BindingAnswer> answer_classic(const BindingRequest& asked, const StunSite& site) {
+std::optional<BindingAnswer> answer_classic(const BindingRequest& asked, const StunSite* site) {
     if (asked.transport != StunTransport::udp || asked.bytes.size() < stun::kHeaderSize || asked.bytes[0] != 0) {
         return std::nullopt;
     }
@@ -170,7 +171,7 @@ std::optional<BindingAnswer> answer_classic(const BindingRequest& asked, const S
     std::array<std::uint8_t, kCookie.size()> id_begin{};
     std::ranges::copy(cookie, id_begin.begin());
     std::ranges::copy(kCookie, cookie.begin());
-    auto result = read_and_answer(asked, bytes, Dialect::rfc3489, &site);
+    auto result = read_and_answer(asked, bytes, Dialect::rfc3489, site);
     if (result) {
         std::ranges::copy(id_begin, result->transmit.payload.begin() + kCookieOffset);
     }
@@ -198,7 +199,7 @@ std::optional<BindingAnswer> answer_binding(const BindingRequest& asked, const S
     if (stun::is_stun(asked.bytes)) {
         return read_and_answer(asked, asked.bytes, Dialect::rfc8489, site);
     }
-    return site == nullptr ? std::nullopt : answer_classic(asked, *site);
+    return answer_classic(asked, site);
 }
 
 }  // namespace pinhole::rendezvous

@@ -1,5 +1,5 @@
-// One Binding request and its answer: RFC 8489, NAT behaviour discovery (RFC 5780) where the server has two addresses,
-// and there also clients of RFC 3489, which send no magic cookie. Pure: no limits, no state, no sockets.
+// One Binding request and its answer: RFC 8489, clients of RFC 3489, which send no magic cookie, and NAT behaviour
+// discovery (RFC 5780) where the server has two addresses. Pure: no limits, no state, no sockets.
 //
 // An answer is as small as its kind allows: no SOFTWARE, no reason phrases, FINGERPRINT only if the request had one.
 // It goes where the request came from; RESPONSE-PORT changes the port alone, and RESPONSE-ADDRESS (RFC 3489 §11.2.2),

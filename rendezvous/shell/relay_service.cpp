@@ -31,15 +31,20 @@ std::chrono::seconds unix_time() {
     return std::chrono::seconds{wall_now().unix_ms / 1000};
 }
 
-turn::TurnConfig core_config(bool v4, bool v6) {
+turn::TurnConfig core_config(const RelayOptions& options, bool v4, bool v6) {
     turn::TurnConfig config;
+    config.lifetimes = options.lifetimes;
     config.v4 = v4;
     config.v6 = v6;
     return config;
 }
 
 turn::Authenticator::Config credentials(const RelayOptions& options, const std::string& secret) {
-    return {.secrets = {secret}, .users = options.users, .unix_time = unix_time(), .unix_time_at = io::now()};
+    return {.secrets = {secret},
+            .users = options.users,
+            .nonce_lifetime = options.nonce_lifetime,
+            .unix_time = unix_time(),
+            .unix_time_at = io::now()};
 }
 
 bool has_family(net::Family family) {
@@ -55,7 +60,7 @@ RelayService::RelayService(io::asio::any_io_executor executor, const RelayOption
       options_(options),
       stun_(stun),
       guests_(kGuests),
-      core_(core_config(has_family(net::Family::v4), has_family(net::Family::v6)),
+      core_(core_config(options, has_family(net::Family::v4), has_family(net::Family::v6)),
             turn::Authenticator{credentials(options, secret), rng}, turn::AddressPolicy{{}}, rng),
       sockets_(executor, options.ports, gather_, rng),
       streams_(executor, options.ports, rng),

@@ -30,6 +30,8 @@ struct RelayOptions {
     /// Peers that are refused otherwise.
     std::vector<turn::AddressRange> allow{};
     std::vector<turn::Authenticator::User> users{};
+    turn::TurnConfig::Lifetimes lifetimes{};
+    Duration nonce_lifetime = turn::Authenticator::Config{}.nonce_lifetime;
 };
 
 class RelayService {

@@ -1,4 +1,4 @@
-"""Two agents of aioice in the network of a Couple, who exchange their candidates through a TCP relay on the server's host."""
+"""Two agents of aioice, or of another library, who exchange their candidates through a TCP relay on the server's host."""
 
 import json
 import pathlib
@@ -11,37 +11,40 @@ import threading
 import netlab
 import sandbox
 
-_AGENT = pathlib.Path(__file__).resolve().parent.parent / "interop" / "aioice_agent.py"
+_INTEROP = pathlib.Path(__file__).resolve().parent.parent / "interop"
 _RELAY_PORT = 7000
 _STUN_PORT = 3478
 
 
-def find_python():
-    """One that has aioice; None if there is none."""
+def find_python(needs="import aioice"):
+    """One that can do this; None if there is none."""
     for python in dict.fromkeys((sys.executable, "/usr/bin/python3", shutil.which("python3"))):
-        if python and subprocess.run([python, "-c", "import aioice"], capture_output=True).returncode == 0:
+        if python and subprocess.run([python, "-c", needs], capture_output=True).returncode == 0:
             return python
     return None
 
 
 class AioicePair:
-    """For one attempt, after Couple.reset(). Both are connected to the relay and have gathered before it begins. `turn` is
-    what aioice_agent.py takes."""
+    """For one attempt, after Couple.reset(). Both are connected to the relay and have gathered before it begins. `options`
+    are what the program of the agents takes behind the addresses."""
 
-    def __init__(self, server, hosts, turn=None):
+    NEEDS = "import aioice"
+    PROGRAM = _INTEROP / "aioice_agent.py"
+
+    def __init__(self, server, hosts, *options):
         self._listener = netlab.in_namespace(server.namespace.path,
                                              lambda: socket.create_server((server.address, _RELAY_PORT)))
         threading.Thread(target=self._relay, daemon=True).start()
         self._agents = []
-        python = find_python()
+        python = find_python(self.NEEDS)
         for role, host in zip(("call", "wait"), hosts):
             self._agents.append(subprocess.Popen(
-                host.namespace.command([python, "-B", _AGENT, role, f"{server.address}:{_STUN_PORT}",
-                                        f"{server.address}:{_RELAY_PORT}", *([turn] if turn else [])]),
+                host.namespace.command([python, "-B", self.PROGRAM, role, f"{server.address}:{_STUN_PORT}",
+                                        f"{server.address}:{_RELAY_PORT}", *options]),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=sandbox.die_with_parent))
         for agent in self._agents:
             if agent.stdout.readline() != "ready\n":
-                raise netlab.LabError("an agent of aioice did not start")
+                raise netlab.LabError(f"an agent of {self.PROGRAM.name} did not start")
 
     def attempt(self):
         """What aioice_agent.py answers."""

@@ -1,5 +1,6 @@
 """The relay: first where a direct path comes later, only where there is none, over UDP, TCP and TLS, and coturn's."""
 
+import netlab
 from case import DONE, NO_PATH
 from relay_case import WITHOUT_TCP, CoturnCase, RelayCase
 
@@ -74,6 +75,42 @@ class Relay(RelayCase):
         connected = ping.events_named("connected")[0]["elapsed_ms"]
         # One check, one packet each way: 2 of the relay's round trips between the path and the first bytes.
         self.assertLess(connected - path["elapsed_ms"], 2 * path["rtt_ms"] + 20, ping.transcript())
+
+
+class ShortLifetimes(RelayCase):
+    """A relay that keeps nothing for long. Permissions and channels stay as RFC 8656 has them, since no answer says how
+    long they last and clients rely on it; hours of those are among the unit tests, where time is virtual."""
+
+    ARGUMENTS = ("--allocation-lifetime", "3", "--nonce-lifetime", "4")
+
+    def through(self, *arguments):
+        """A file that takes longer than everything that was granted at its start."""
+        path = self.make_file("f", 2_500_000)
+        inbox = self.inbox()
+        receiver = self.bob.receive(inbox, "--yes", "--once", *arguments)
+        sender = self.alice.send(path, "bob", *arguments)
+        self.assert_exit(sender, DONE, 60)
+        self.assert_exit(receiver, DONE)
+        self.assert_same_file(path, inbox / "f")
+        for program in (sender, receiver):
+            paths = program.events_named("path")
+            self.assertEqual({event["kind"] for event in paths}, {"relay"}, program.transcript())
+            # An allocation that had ended would have taken its path with it.
+            self.assertLess(paths[-1]["seen_at"] - paths[0]["seen_at"], 3, program.transcript())
+        self.assertGreater(sender.events[-1]["seen_at"] - sender.events_named("path")[0]["seen_at"], 9)
+
+    def meet_by_slow_links(self, **options):
+        self.start_server(relay=True, arguments=self.ARGUMENTS)
+        link = netlab.DelayLink(self.DELAY_MS, 2, queue_bytes=30_000)
+        self.meet(*(self.lab.add_nat(f"n{name}", "eim", link=link, **options).add_host(name) for name in ("a", "b")))
+
+    def test_a_transfer_outlives_its_allocations(self):
+        self.meet_by_slow_links()
+        self.through("--only", "relay")
+
+    def test_a_transfer_over_tcp_outlives_its_allocations(self):
+        self.meet_by_slow_links(block_udp=True)
+        self.through("--only", "relay")
 
 
 class Coturn(CoturnCase):

@@ -217,7 +217,8 @@ void TurnServer::answer_allocate(const Allocation& allocation, TimePoint now) {
             success.address(AttributeType::xor_relayed_address, *allocations_.relay(*id)->relayed);
         }
     }
-    success.lifetime(std::chrono::duration_cast<std::chrono::seconds>(allocation.expires - now));
+    // Rounded, so that the moment in which the port was opened does not cost a second.
+    success.lifetime(std::chrono::round<std::chrono::seconds>(allocation.expires - now));
     if (allocation.token) {
         success.u64(AttributeType::reservation_token, *allocation.token);
     }

@@ -58,6 +58,29 @@ TEST(Options, TheRelayCanBeToldWhereAndForWhom) {
     EXPECT_EQ(options.relay.users[0].password, "pass:word");
 }
 
+TEST(Options, LifetimesAreThoseOfTheRfcUnlessShortened) {
+    EXPECT_EQ(std::get<Options>(parse({})).relay.nonce_lifetime, std::chrono::minutes{10});
+    const auto usual = std::get<Options>(parse({})).relay.lifetimes;
+    EXPECT_EQ(usual.allocation, std::chrono::seconds{600});
+    EXPECT_EQ(usual.max_allocation, std::chrono::seconds{3600});
+    EXPECT_EQ(usual.permission, std::chrono::seconds{300});
+    EXPECT_EQ(usual.channel, std::chrono::seconds{600});
+    const auto shortened = std::get<Options>(parse({"--allocation-lifetime", "40", "--permission-lifetime", "20",
+                                                    "--channel-lifetime", "30"}))
+                               .relay.lifetimes;
+    EXPECT_EQ(shortened.allocation, std::chrono::seconds{40});
+    EXPECT_EQ(shortened.max_allocation, std::chrono::seconds{40});
+    EXPECT_EQ(shortened.permission, std::chrono::seconds{20});
+    EXPECT_EQ(shortened.channel, std::chrono::seconds{30});
+    EXPECT_EQ(std::get<Options>(parse({"--nonce-lifetime", "10"})).relay.nonce_lifetime, std::chrono::seconds{10});
+}
+
+TEST(Options, WhoAsksForNoLifetimeGetsTenMinutesEvenWhereMoreIsGranted) {
+    const auto lifetimes = std::get<Options>(parse({"--allocation-lifetime", "86400"})).relay.lifetimes;
+    EXPECT_EQ(lifetimes.allocation, std::chrono::seconds{600});
+    EXPECT_EQ(lifetimes.max_allocation, std::chrono::seconds{86400});
+}
+
 TEST(Options, OtherRelaysShareTheSecret) {
     const auto options =
         std::get<Options>(parse({"--turn", "turn:a.example", "--turn", "turns:b.example", "--turn-secret", "s"}));
@@ -76,7 +99,12 @@ TEST(Options, WhatTheRelayCannotUseIsAUsageError) {
         {"--turn-user", "alice"},       {"--turn-user", ":x"},
         {"--turn-user", "alice:"},      {"--turn", "turn:a.example"},
         {"--turn-secret", "s"},         {"--turn", "http://a", "--turn-secret", "s"},
-        {"--tls-cert", "c.pem"},        {"--tls-key", "k.pem"}};
+        {"--tls-cert", "c.pem"},        {"--tls-key", "k.pem"},
+        {"--allocation-lifetime", "0"}, {"--allocation-lifetime", "86401"},
+        {"--permission-lifetime", "0"}, {"--permission-lifetime", "301"},
+        {"--channel-lifetime", "601"},  {"--channel-lifetime", "-1"},
+        {"--nonce-lifetime", "0"},      {"--nonce-lifetime", "3601"},
+        {"--channel-lifetime", "5s"},   {"--channel-lifetime", ""}};
     for (const auto& words : wrong) {
         testing::internal::CaptureStderr();
         const auto parsed = parse(words);

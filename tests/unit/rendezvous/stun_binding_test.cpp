@@ -171,7 +171,22 @@ TEST(StunBinding, WithOneAddressThereIsNoOtherAndNothingToChange) {
     const auto message = MessageView::parse(refused.transmit.payload).value();
     EXPECT_EQ(message.error_code()->code, 420);
     EXPECT_THAT(message.unknown_attributes(), ElementsAre(0x0003));
-    EXPECT_FALSE(answer_binding({.bytes = classic(request().finish()), .path = path}, nullptr)) << "RFC 3489";
+}
+
+TEST(StunBinding, WithOneAddressClientsOfRfc3489LearnTheirsAndNoMore) {
+    const net::PathAddresses path{.local = at("192.0.2.1:3478"), .remote = kV4.client};
+    const auto bare = answer_binding({.bytes = classic(request().finish()), .path = path}, nullptr).value();
+    EXPECT_TRUE(bare.success);
+    EXPECT_EQ(bare.transmit.path, path);
+    EXPECT_EQ(bare.transmit.payload.size(), 32U);
+    const auto success = modern(bare.transmit.payload);
+    EXPECT_EQ(MessageView::parse(success).value().mapped_address(), kV4.client);
+
+    const auto refused =
+        answer_binding({.bytes = classic(request().change_request({}).finish()), .path = path}, nullptr).value();
+    EXPECT_FALSE(refused.success);
+    const auto error = modern(refused.transmit.payload);
+    EXPECT_EQ(MessageView::parse(error).value().error_code()->code, 420);
 }
 
 TEST(StunBinding, ResponsePortChangesThePortOfTheDestinationOnly) {

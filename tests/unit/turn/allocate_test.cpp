@@ -259,6 +259,23 @@ TEST(TurnAllocate, WhatComesToAReservedPortIsDropped) {
     EXPECT_EQ(world.server.stats().not_permitted, 1U);
 }
 
+TEST(TurnAllocate, TheTimeThatAPortTakesCostsNoSecond) {
+    TurnConfig config;
+    config.lifetimes.allocation = config.lifetimes.max_allocation = 1s;
+    World world{{.config = config}};
+    auto client = world.client();
+    world.answers_openings = false;
+    const auto challenge = world.ask_once(client, stun::kAllocate, udp()).value();
+    client.nonce = *challenge.view().nonce();
+    client.realm = *challenge.view().realm();
+    EXPECT_FALSE(world.ask_once(client, stun::kAllocate, udp()));
+    ASSERT_THAT(world.openings, SizeIs(1));
+    world.now += 1ms;
+    world.open(world.openings[0]);
+    world.drain();
+    EXPECT_EQ(world.take(client).value().view().lifetime(), 1s);
+}
+
 TEST(TurnAllocate, LastsAsLongAsAskedWithinTheBounds) {
     for (const auto& [asked, given] :
          {std::pair{1, 600s}, {600, 600s}, {1200, 1200s}, {3600, 3600s}, {100000, 3600s}}) {
