@@ -72,6 +72,9 @@ bool TurnLink::send_data(ByteView header, ByteView payload) {
 }
 
 void TurnLink::start_writing() {
+    if (tls_) {
+        ends_.push_back(queue_.size());
+    }
     if (!writing_) {
         writing_ = true;
         io::spawn(tcp_->socket().get_executor(), "relay write", write_queue(), shared_from_this());
@@ -80,11 +83,15 @@ void TurnLink::start_writing() {
 
 io::asio::awaitable<void> TurnLink::write_queue() {
     Bytes bytes;
+    std::vector<std::size_t> ends;
     while (open_ && !queue_.empty()) {
         bytes.clear();
+        ends.clear();
         std::swap(bytes, queue_);
+        std::swap(ends, ends_);
         tcp_->close_after(kWriteStall);
-        if (!co_await write_all(bytes)) {
+        const bool written = tls_ ? co_await write_records(bytes, ends) : co_await write_all(bytes);
+        if (!written) {
             close();
             break;
         }
@@ -92,6 +99,18 @@ io::asio::awaitable<void> TurnLink::write_queue() {
     }
     writing_ = false;
     written_.cancel();
+}
+
+/// A record for each message: there are clients that take what one read gives them for one message.
+io::asio::awaitable<bool> TurnLink::write_records(ByteView bytes, const std::vector<std::size_t>& ends) {
+    std::size_t begin = 0;
+    for (const auto end : ends) {
+        if (!co_await write_all(bytes.subspan(begin, end - begin))) {
+            co_return false;
+        }
+        begin = end;
+    }
+    co_return true;
 }
 
 io::asio::awaitable<bool> TurnLink::write(ByteView bytes) {

@@ -8,6 +8,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
@@ -62,6 +63,7 @@ class TurnLink : public std::enable_shared_from_this<TurnLink> {
   private:
     void start_writing();
     [[nodiscard]] io::asio::awaitable<void> write_queue();
+    [[nodiscard]] io::asio::awaitable<bool> write_records(ByteView bytes, const std::vector<std::size_t>& ends);
     [[nodiscard]] io::asio::awaitable<bool> write_all(ByteView bytes);
 
     std::shared_ptr<TcpLink> tcp_;
@@ -69,6 +71,8 @@ class TurnLink : public std::enable_shared_from_this<TurnLink> {
     io::asio::steady_timer written_;  ///< cancelled when the queue is empty, or cannot be written
     turn::TurnClient client_;
     Bytes queue_;
+    /// Where the queue's messages end, over TLS.
+    std::vector<std::size_t> ends_;
     bool writing_ = false;
     bool open_ = true;
     TimePoint heard_;

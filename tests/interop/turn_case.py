@@ -52,13 +52,8 @@ class UclientCase(TurnCase):
 
     def begin(self, *flags, messages=20, server=None, echo=None):
         """A run of turnutils_uclient, which begins within six seconds of its start, sends a message every 20 ms and waits
-        for what is missing for ten after the last.
-
-        Over TLS it takes whatever one record brings for one message, and a busy server has put the next one behind it:
-        there it sends at a tenth of that rate, and a tenth as many."""
+        for what is missing for ten after the last."""
         interval_ms = 20
-        if "-S" in flags and "-T" not in flags:
-            interval_ms, messages = 200, max(messages // 10, 20)
         argv = ["timeout", 60 + messages * interval_ms // 1000, "turnutils_uclient", "-u", USER, "-w", PASSWORD,
                 "-e", echo or self.echo.address, "-r", _ECHO_PORT, "-n", messages, "-z", interval_ms, "-m", 1, "-c", *flags,
                 server or self.server_host.address]
