@@ -32,7 +32,10 @@ enum class Role : std::uint8_t { initiator, responder };
 /// Strict order at packet-build time: a lower class waits while a higher one has data that it may send.
 enum class Priority : std::uint8_t { control = 0, chat = 1, file = 2 };
 
-enum class CongestionAlgorithm : std::uint8_t { cubic };
+enum class CongestionAlgorithm : std::uint8_t {
+    bbr,   ///< BBRv3, for lines that lose packets or have long queues
+    cubic  ///< RFC 9438, the reference
+};
 
 struct Config {
     Role role = Role::initiator;
