@@ -8,7 +8,6 @@
 namespace pinhole::transport {
 
 namespace {
-
 // Gains of the draft, §2.4: 4 ln 2 doubles the rate in a round trip; the inverse of two empties the queue that it made.
 constexpr double kStartupPacing = 2.77;
 constexpr double kDrainPacing = 0.5;
@@ -44,10 +43,13 @@ constexpr int kExtraAckedRounds = 5;
 constexpr Duration kIdle = 1s;
 constexpr int kMostUpRounds = 30;
 
+bool is_near(Duration rtt, Duration shortest) {
+    return shortest == Duration::max() || rtt <= shortest + shortest / kNearMinRtt + kNearMinRttFloor;
+}
+
 }  // namespace
 
-Bbr::Bbr(std::size_t mtu)
-    : mtu_(static_cast<double>(mtu)), window_(static_cast<double>(kInitialWindowPackets * mtu)) {}
+Bbr::Bbr(std::size_t mtu) : mtu_(static_cast<double>(mtu)), window_(static_cast<double>(kInitialWindowPackets * mtu)) {}
 
 double Bbr::bdp(double gain) const {
     if (min_rtt_ == Duration::max() || bandwidth() == 0) {
@@ -147,15 +149,17 @@ void Bbr::update_bandwidth(const RateSample& sample) {
 /// §5.5.10: what the losses of the last round trip say, unless they were asked for.
 void Bbr::end_round(const AckEvent& event) {
     const LossJudge::Flight flight{
-        .packets = static_cast<double>(event.delivered - delivered_at_round_start_ + event.lost - lost_at_round_start_) /
-                   mtu_,
+        .packets =
+            static_cast<double>(event.delivered - delivered_at_round_start_ + event.lost - lost_at_round_start_) / mtu_,
         .lost = static_cast<double>(event.lost - lost_at_round_start_) / mtu_,
         .queueing = round_queueing_,
         .run = round_run_};
     const bool congested = round_marked_ || judge_.congested(flight);
-    if (congested && !probing() && pipe_full_) {
+    // What was sent while probing is judged by adapt_inflight_high; it comes back a round trip later.
+    if (congested && !probing() && !round_probed_) {
         lower_bounds();
     }
+    round_probed_ = probing();
     judge_.learn(flight);
     delivered_at_round_start_ = event.delivered;
     lost_at_round_start_ = event.lost;
@@ -173,8 +177,8 @@ void Bbr::lower_bounds() {
     if (inflight_low_ == kUnlimited) {
         inflight_low_ = window_;
     }
-    bandwidth_low_ = std::max(bandwidth_latest_, kBeta * bandwidth_low_);
-    inflight_low_ = std::max(inflight_latest_, kBeta * inflight_low_);
+    bandwidth_low_ = kBeta * std::max(bandwidth_latest_, bandwidth_low_);
+    inflight_low_ = kBeta * std::max(inflight_latest_, inflight_low_);
 }
 
 void Bbr::forget_bounds() {
@@ -318,8 +322,8 @@ void Bbr::cycle(const AckEvent& event) {
             }
             break;
         case State::up:
-            if (growth_stopped_ || (event.now - phase_start_ >= min_rtt_ &&
-                                    in_flight >= bdp(kUpPacing) + kAckedTogether * mtu_)) {
+            if (growth_stopped_ ||
+                (event.now - phase_start_ >= min_rtt_ && in_flight >= bdp(kUpPacing) + kAckedTogether * mtu_)) {
                 start_down(event.now);
             }
             break;
@@ -336,8 +340,9 @@ void Bbr::start_down(TimePoint now) {
     rounds_since_probe_ = 0;
     probe_acks_stopping_ = true;
     // Flows that met should not probe together for ever: what was delivered is as good as a die.
-    probe_wait_ = kProbeWait + Duration{static_cast<Duration::rep>((round_end_ * 0x9e3779b97f4a7c15U) %
-                                                                   static_cast<std::uint64_t>(kProbeWaitSpread.count()))};
+    probe_wait_ =
+        kProbeWait + Duration{static_cast<Duration::rep>((round_end_ * 0x9e3779b97f4a7c15U) %
+                                                         static_cast<std::uint64_t>(kProbeWaitSpread.count()))};
 }
 
 void Bbr::start_cruise() {
@@ -366,19 +371,17 @@ void Bbr::start_up(const AckEvent& event) {
 }
 
 void Bbr::update_min_rtt(const AckEvent& event) {
-    const auto near = recent_min_rtt_ == Duration::max()
-                          ? recent_min_rtt_
-                          : recent_min_rtt_ + recent_min_rtt_ / kNearMinRtt + kNearMinRttFloor;
     const bool expired = recent_min_rtt_ != Duration::max() && event.now > recent_min_rtt_at_ + kProbeRttEvery;
-    if (event.latest_rtt <= near || expired) {
+    if (expired || is_near(event.latest_rtt, recent_min_rtt_)) {
         recent_min_rtt_ = expired ? event.latest_rtt : std::min(recent_min_rtt_, event.latest_rtt);
         recent_min_rtt_at_ = event.now;
     }
-    if (recent_min_rtt_ < min_rtt_ || event.now > min_rtt_at_ + kMinRttWindow) {
+    if (is_near(event.latest_rtt, min_rtt_)) {
+        min_rtt_ = std::min(min_rtt_, event.latest_rtt);
+        min_rtt_at_ = event.now;
+    } else if (event.now > min_rtt_at_ + kMinRttWindow) {
         min_rtt_ = recent_min_rtt_;
         min_rtt_at_ = recent_min_rtt_at_;
-    } else if (recent_min_rtt_at_ == event.now && !expired) {
-        min_rtt_at_ = event.now;
     }
     probe_rtt(event, expired);
 }

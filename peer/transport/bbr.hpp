@@ -1,8 +1,8 @@
 // BBR in its third version (draft-ietf-ccwg-bbr): a model of the path, the highest delivery rate and the shortest round
 // trip, says how fast to send and how much may be on the way. Three things differ from the draft: which losses count as
-// congestion (LossJudge), samples taken while this machine was late never lower the model (DeliveryRate marks them), and
-// a round trip near the shortest is as good as a new measurement of it, so that a flow which keeps the queue empty need
-// not stop to look.
+// congestion (LossJudge), samples taken while this machine was late never lower the model (DeliveryRate marks them),
+// and a round trip near the shortest is as good as a new measurement of it, so that a flow which keeps the queue empty
+// need not stop to look.
 #pragma once
 
 #include "peer/transport/congestion.hpp"
@@ -54,7 +54,7 @@ class Bbr final : public CongestionController {
 
     /// Losses of these states answer a question that was asked.
     [[nodiscard]] bool probing() const {
-        return state_ == State::startup || state_ == State::refill || state_ == State::up;
+        return state_ == State::startup || state_ == State::drain || state_ == State::refill || state_ == State::up;
     }
 
     [[nodiscard]] double bdp(double gain) const;
@@ -107,6 +107,7 @@ class Bbr final : public CongestionController {
     Duration round_queueing_{};
     bool round_run_ = false;
     bool round_marked_ = false;
+    bool round_probed_ = true;  ///< what was sent in the round before was a probe
     double bandwidth_latest_ = 0;
     double inflight_latest_ = 0;
     std::uint64_t lost_before_ = 0;
@@ -114,7 +115,7 @@ class Bbr final : public CongestionController {
     // --- is the pipe full
     double full_bandwidth_ = 0;
     int rounds_without_growth_ = 0;
-    bool pipe_full_ = false;      ///< once, at the end of startup
+    bool pipe_full_ = false;       ///< once, at the end of startup
     bool growth_stopped_ = false;  ///< in this probe
 
     // --- ProbeBW

@@ -22,7 +22,8 @@ DeliveryStamp DeliveryRate::on_sent(std::uint64_t in_flight, std::size_t size, T
 void DeliveryRate::on_acked(const DeliveryStamp& stamp, TimePoint sent, std::size_t size, TimePoint now) {
     delivered_ += size;
     delivered_at_ = now;
-    const bool newer = stamp.delivered > newest_.delivered || (stamp.delivered == newest_.delivered && sent >= newest_sent_);
+    const bool newer =
+        stamp.delivered > newest_.delivered || (stamp.delivered == newest_.delivered && sent >= newest_sent_);
     if (sampled_ && !newer) {
         return;
     }

@@ -1,6 +1,6 @@
-// How fast a path delivers: a sample for each acknowledgement (draft-ietf-ccwg-bbr §4.1). Each packet carries a stamp of
-// what had been delivered when it left; the difference at its acknowledgement, over the longer of the times that sending
-// and acknowledging took, is the rate. Sizes are bytes of UDP payload.
+// How fast a path delivers: a sample for each acknowledgement (draft-ietf-ccwg-bbr §4.1). Each packet carries a stamp
+// of what had been delivered when it left; the difference at its acknowledgement, over the longer of the times that
+// sending and acknowledging took, is the rate. Sizes are bytes of UDP payload.
 #pragma once
 
 #include "common/base/time.hpp"

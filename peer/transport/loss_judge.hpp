@@ -1,6 +1,6 @@
 // Tells losses by congestion from those of a bad line. A bare threshold, as BBR has it, gives up a line that loses two
-// packets in a hundred for good. Here losses mean congestion only if they come with a queue and are more than the line is
-// known to lose, come in runs, or are more than any line loses. Counts are packets of one round trip.
+// packets in a hundred for good. Here losses mean congestion only if they come with a queue and are more than the line
+// is known to lose, come in runs, or are more than any line loses. Counts are packets of one round trip.
 #pragma once
 
 #include "common/base/time.hpp"

@@ -2,12 +2,12 @@
 // it, and what a CUBIC flow keeps that joins. `congestion-table [--seeds N]`.
 #include "tests/sim/bottleneck.hpp"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <string_view>
 #include <vector>
+
+#include <fmt/core.h>
 
 namespace {
 
@@ -70,7 +70,8 @@ void rates(std::uint64_t seeds) {
                 Bottleneck world{config_of(line, seed)};
                 auto& flow = world.start(algorithm, line.bytes);
                 const bool whole = world.run(flow, 600s);
-                rate.push_back(whole ? static_cast<double>(line.bytes) / seconds(world.now() - TimePoint{}) / kMegabit : 0);
+                rate.push_back(whole ? static_cast<double>(line.bytes) / seconds(world.now() - TimePoint{}) / kMegabit
+                                     : 0);
                 const auto& stats = flow.sender->connection.stats();
                 waste.push_back(static_cast<double>(stats.packets_lost) / static_cast<double>(stats.packets_sent));
                 dropped += world.forward.dropped();
@@ -82,9 +83,10 @@ void rates(std::uint64_t seeds) {
 }
 
 void fairness(std::uint64_t seeds) {
-    fmt::print("\n20 Mbit/s, 40 ms. A CUBIC flow joins after 10 s and stays for 60.\n\n"
-               "| controller | queue | alone: RTT p50 | p99 | used | CUBIC keeps (Mbit/s) | both use |\n"
-               "|---|---|---|---|---|---|---|\n");
+    fmt::print(
+        "\n20 Mbit/s, 40 ms. A CUBIC flow joins after 10 s and stays for 60.\n\n"
+        "| controller | queue | alone: RTT p50 | p99 | used | CUBIC keeps (Mbit/s) | both use |\n"
+        "|---|---|---|---|---|---|---|\n");
     for (const auto algorithm : {CongestionAlgorithm::bbr, CongestionAlgorithm::cubic}) {
         for (const std::size_t queue : {100'000U, 400'000U}) {
             std::vector<double> p50;

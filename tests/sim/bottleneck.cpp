@@ -82,8 +82,8 @@ bool Bottleneck::run_until(TimePoint end, Done done) {
     while (!done()) {
         auto next = earliest(earliest(forward.next_arrival(), back.next_arrival()), std::optional{next_probe_});
         for (const auto& flow : flows_) {
-            next = earliest(next, earliest(flow->sender->connection.next_timeout(),
-                                           flow->receiver->connection.next_timeout()));
+            next = earliest(
+                next, earliest(flow->sender->connection.next_timeout(), flow->receiver->connection.next_timeout()));
         }
         if (*next > end) {
             now_ = end;
@@ -155,9 +155,10 @@ void Bottleneck::deliver(lab::Packet& packet, bool to_receiver) {
     }
     auto& flow = *flows_[port - kFirstPort];
     auto& peer = to_receiver ? *flow.receiver : *flow.sender;
-    peer.connection.handle_datagram(
-        {.path = {.local = packet.flow.destination, .remote = packet.flow.source}, .payload = packet.payload, .ecn = packet.ecn},
-        now_);
+    peer.connection.handle_datagram({.path = {.local = packet.flow.destination, .remote = packet.flow.source},
+                                     .payload = packet.payload,
+                                     .ecn = packet.ecn},
+                                    now_);
     turn(peer, !to_receiver);
 }
 
