@@ -40,7 +40,7 @@ enum class CongestionAlgorithm : std::uint8_t {
 struct Config {
     Role role = Role::initiator;
     crypto::Cipher cipher = crypto::Cipher::chacha20_poly1305;
-    CongestionAlgorithm congestion = CongestionAlgorithm::cubic;
+    CongestionAlgorithm congestion = CongestionAlgorithm::bbr;
     /// Connection IDs: ours travels in packets to us; exchanged in the handshake payload.
     std::uint64_t local_connection_id = 0;
     std::uint64_t remote_connection_id = 0;

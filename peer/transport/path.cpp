@@ -12,7 +12,7 @@ constexpr std::uint64_t kMaxPacketThreshold = 128;
 // Two round trips: what comes later than that is as good as lost.
 constexpr int kMaxTimeThresholdEighths = 16;
 // RFC 9002 §7.7: bursts no larger than the initial window of RFC 6928.
-constexpr double kBurstPackets = 10;
+constexpr double kBurstPackets = 3;
 // A quantum of the pacer: what is sent later than that was not held back by the network.
 constexpr Duration kLate = 1500us;
 
