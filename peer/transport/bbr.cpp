@@ -36,8 +36,13 @@ constexpr int kNearMinRtt = 32;
 constexpr Duration kNearMinRttFloor = 200us;
 // What acknowledgements of several packets at once hide.
 constexpr double kAckedTogether = 4;
+// An acknowledgement opens the window by as many packets at once: with less room than that it was full.
+constexpr double kLump = 12;
 // Timers and wake-ups are no finer; on a shorter path the window must not be the limit.
 constexpr Duration kShortestRtt = 2ms;
+// A probe has filled the line when its queue adds such a part to the round trip: a quarter of what the probe sends too
+// much.
+constexpr int kQueueSeen = 16;
 constexpr int kExtraAckedRounds = 5;
 // Nothing sent for so long: the next packet starts into an empty queue.
 constexpr Duration kIdle = 1s;
@@ -207,7 +212,8 @@ void Bbr::check_full_pipe(const AckEvent& event) {
     if (growth_stopped_ || !round_start_ || event.sample.app_limited) {
         return;
     }
-    if (event.sample.rate >= kGrowth * full_bandwidth_) {
+    // A probe that our own bound holds back says nothing about the line.
+    if (event.sample.rate >= kGrowth * full_bandwidth_ || (state_ == State::up && bounded(event))) {
         full_bandwidth_ = event.sample.rate;
         rounds_without_growth_ = 0;
         return;
@@ -222,7 +228,7 @@ void Bbr::leave_startup(const AckEvent& event) {
                                        .lost = static_cast<double>(event.sample.lost) / mtu_,
                                        .queueing = round_queueing_,
                                        .run = round_run_};
-        if (!pipe_full_ && (round_marked_ || judge_.congested(flight))) {
+        if (!pipe_full_ && rounds_without_growth_ > 0 && (round_marked_ || judge_.congested(flight))) {
             pipe_full_ = true;
             inflight_high_ = std::max(bdp(1), inflight_latest_);
         }
@@ -279,9 +285,14 @@ void Bbr::on_inflight_too_high(const AckEvent& event) {
     }
 }
 
+/// The window was the limit, and the long-term bound was the window.
+bool Bbr::bounded(const AckEvent& event) const {
+    return static_cast<double>(event.sample.in_flight) + kLump * mtu_ >= window_ && window_ >= inflight_high_;
+}
+
 /// Slowly at first, then faster: the step doubles each round trip.
 void Bbr::raise_inflight_high(const AckEvent& event) {
-    if (static_cast<double>(event.sample.in_flight) + kAckedTogether * mtu_ < window_ || window_ < inflight_high_) {
+    if (!bounded(event)) {
         return;
     }
     up_acked_ += acked_;
@@ -322,8 +333,9 @@ void Bbr::cycle(const AckEvent& event) {
             }
             break;
         case State::up:
-            if (growth_stopped_ ||
-                (event.now - phase_start_ >= min_rtt_ && in_flight >= bdp(kUpPacing) + kAckedTogether * mtu_)) {
+            // As long as more is delivered than before, or nothing queues, the end of the line has not been seen.
+            if (growth_stopped_ || (event.now - phase_start_ >= min_rtt_ && in_flight >= bdp(kUpPacing) &&
+                                    event.latest_rtt >= min_rtt_ + min_rtt_ / kQueueSeen)) {
                 start_down(event.now);
             }
             break;

@@ -72,6 +72,7 @@ class Bbr final : public CongestionController {
     void leave_startup(const AckEvent& event);
     void adapt_inflight_high(const AckEvent& event);
     void on_inflight_too_high(const AckEvent& event);
+    [[nodiscard]] bool bounded(const AckEvent& event) const;
     void raise_inflight_high(const AckEvent& event);
     void cycle(const AckEvent& event);
     [[nodiscard]] bool probe_due(TimePoint now) const;

@@ -2,6 +2,7 @@
 
 #include "peer/transport/bbr.hpp"
 #include "peer/transport/cubic.hpp"
+#include "peer/transport/ledbat.hpp"
 
 namespace pinhole::transport {
 
@@ -9,6 +10,8 @@ std::unique_ptr<CongestionController> make_congestion_controller(CongestionAlgor
     switch (algorithm) {
         case CongestionAlgorithm::bbr:
             return std::make_unique<Bbr>(mtu);
+        case CongestionAlgorithm::ledbat:
+            return std::make_unique<Ledbat>(mtu);
         case CongestionAlgorithm::cubic:
             break;
     }

@@ -29,7 +29,7 @@ struct AckEvent {
     /// The window was not the limit: what was acknowledged says nothing about more. RFC 9002 §7.8.
     bool app_limited = false;
     /// What the acknowledgement says about the rate, and what the path has delivered and lost in all, in bytes.
-    RateSample sample;
+    RateSample sample{};
     std::uint64_t delivered = 0;
     std::uint64_t lost = 0;
     /// After this acknowledgement.

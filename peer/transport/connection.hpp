@@ -33,8 +33,9 @@ enum class Role : std::uint8_t { initiator, responder };
 enum class Priority : std::uint8_t { control = 0, chat = 1, file = 2 };
 
 enum class CongestionAlgorithm : std::uint8_t {
-    bbr,   ///< BBRv3, for lines that lose packets or have long queues
-    cubic  ///< RFC 9438, the reference
+    bbr,    ///< BBRv3, for lines that lose packets or have long queues
+    cubic,  ///< RFC 9438, the reference
+    ledbat  ///< LEDBAT++, gives way to everybody else
 };
 
 struct Config {

@@ -37,6 +37,9 @@ class Bottleneck {
     /// A transfer that begins now.
     Flow& start(transport::CongestionAlgorithm algorithm, std::uint64_t bytes);
 
+    /// The sending application has something new to send.
+    void wake(Flow& flow) { turn(*flow.sender, true); }
+
     void run_for(Duration time);
     /// Until this flow has sent everything. False when time ran out.
     bool run(const Flow& flow, Duration limit);
