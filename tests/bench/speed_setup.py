@@ -7,7 +7,7 @@ import sys
 PACKAGES = ["ngtcp2-client", "ngtcp2-server", "srt-tools", "kcptun", "uftp", "magic-wormhole",
             "python3-magic-wormhole-mailbox-server", "libudt-dev", "libenet-dev", "libbenchmark-dev", "iperf3", "socat",
             "openssl", "ethtool"]
-_TARGETS = ["transport-load", "tls-load", "udt-load", "enet-load", "natbox"]
+_TARGETS = ["transport-load", "transport-micro", "tls-load", "udt-load", "enet-load", "natbox"]
 
 
 def run(folder):

@@ -16,7 +16,7 @@ constexpr auto kAbout =
     "keys "
     "are fixed.\nPrints `ready` and, at the end, one line of JSON.";
 
-// A new congestion algorithm needs a name here and nothing else.
+// A new congestion algorithm needs a name here, and nothing else in this folder.
 constexpr std::array kCongestion{
     std::pair{std::string_view{"cubic"}, transport::CongestionAlgorithm::cubic},
 };
@@ -33,17 +33,23 @@ constexpr std::array kTasks{
     std::pair{std::string_view{"floor-receive"}, Task::floor_receive},
 };
 
-/// The value of a name; the error lists the names there are.
 template <class Table>
-auto named(const Table& table, std::string_view option, const std::string& name) {
+std::string names(const Table& table) {
     std::string known;
-    for (const auto& [candidate, value] : table) {
-        if (candidate == name) {
+    for (const auto& [name, value] : table) {
+        known += (known.empty() ? "" : ", ") + std::string{name};
+    }
+    return known;
+}
+
+template <class Table>
+auto named(const Table& table, std::string_view option, const std::string& wanted) {
+    for (const auto& [name, value] : table) {
+        if (name == wanted) {
             return value;
         }
-        known += (known.empty() ? "" : ", ") + std::string{candidate};
     }
-    throw CLI::ValidationError(std::string{option}, "one of " + known + ", not '" + name + "'");
+    throw CLI::ValidationError(std::string{option}, "one of " + names(table) + ", not '" + wanted + "'");
 }
 
 net::Endpoint endpoint(std::string_view option, const std::string& text) {
@@ -63,12 +69,11 @@ struct Words {
 };
 
 void add_options(CLI::App& app, TransportOptions& options, Words& words) {
-    app.add_option("task", words.task, "send, receive, idle-send, idle-receive, floor-send or floor-receive")
-        ->required();
+    app.add_option("task", words.task, names(kTasks))->required();
     app.add_option("--local", words.local, "where this end is, ADDRESS:PORT")->required();
     app.add_option("--remote", words.remote, "where the other end is")->required();
-    app.add_option("--cipher", words.cipher, "chacha or aes")->capture_default_str();
-    app.add_option("--congestion", words.congestion, "of a sender")->capture_default_str();
+    app.add_option("--cipher", words.cipher, names(kCiphers))->capture_default_str();
+    app.add_option("--congestion", words.congestion, "of a sender: " + names(kCongestion))->capture_default_str();
     app.add_option("--size", options.size, "bytes of the stream")->transform(CLI::AsSizeValue{false});
     app.add_option("--seconds", options.seconds, "sends for so long instead of a size");
     app.add_option("--warm-up", options.warm_up, "seconds that the receiver does not count");
