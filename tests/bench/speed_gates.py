@@ -125,5 +125,7 @@ GATES = [
     Gate("e", "row a, CPU s/GB, AES (stretch only)", _of("a", AES, "cpu_per_gb"), 1e9, 2.0, most=True),
     Gate("e", "row a, CPU s/GB, ChaCha (stretch only)", _of("a", CHACHA, "cpu_per_gb"), 1e9, 3.1, most=True),
     Gate("e", "row b, CPU s/GB, AES (stretch only)", _of("b", AES, "cpu_per_gb"), 1e9, 4.0, most=True),
+    Gate("g", "file / transport", _ratio("g", "pinhole send", AES), 0.75),
+    Gate("h", "relayed / direct", _ratio("h", "pinhole send, relayed", "pinhole send"), 0.90),
     Gate("f", "KB of the heavier end", _heavier_end, 8, 4, most=True),
 ]

@@ -147,6 +147,14 @@ class Program:
             line += byte
         return line.decode().strip()
 
+    def finish(self, timeout):
+        """Until it has ended by itself, whatever it still says; the lines."""
+        lines = []
+        while line := self.line(timeout):
+            lines.append(line)
+        self.wait(timeout)
+        return lines
+
     def wait(self, timeout):
         if self.status is not None:
             return self

@@ -80,14 +80,14 @@ def ending(*programs):
             program.kill()
 
 
-def _check_arrived(line, before, size):
+def check_arrived(line, before, size):
     """For programs that do not say how much they got: what came out of the line."""
     arrived = line.received_bytes() - before
     if arrived < size:
         raise RunError(f"{arrived} of {size} bytes arrived")
 
 
-def _take(file, size):
+def take(file, size):
     """For programs that write a file."""
     got = file.stat().st_size if file.exists() else 0
     file.unlink(missing_ok=True)
@@ -213,7 +213,7 @@ class Ngtcp2(Rival):
         server, client = self._start(line, size)
         with ending(server, client):
             client.wait(timeout)
-        _check_arrived(line, before, size)
+        check_arrived(line, before, size)
         return Outcome(size, client.ended - client.started, *cost(server, client))
 
     def flow(self, line, seconds, warm_up):
@@ -244,7 +244,7 @@ class Srt(Rival):
         with ending(sender, receiver):
             sender.wait(timeout)
             receiver.wait(30)
-        _check_arrived(line, before, size)
+        check_arrived(line, before, size)
         return Outcome(size, receiver.ended - sender.started, *cost(sender, receiver))
 
 
@@ -273,7 +273,7 @@ class Kcptun(Rival):
             feed = Program(line.sender, ["socat", "-u", "-b131072", f"OPEN:{source}", "TCP:127.0.0.1:6003"], _SEND_CORE)
             with ending(feed):
                 sink.wait(timeout)
-        _check_arrived(line, before, size)
+        check_arrived(line, before, size)
         return Outcome(size, sink.ended - feed.started, *cost(sink, server, client, feed))
 
 
@@ -293,7 +293,7 @@ class Uftp(Rival):
                                        "-P", _RECEIVER, "-b", 1400, "-q", source], _SEND_CORE)
         with ending(server, client):
             client.wait(timeout)
-        _take(folder / source.name, size)
+        take(folder / source.name, size)
         return Outcome(size, client.ended - client.started, *cost(server, client))
 
 
@@ -324,7 +324,7 @@ class Wormhole(Rival):
         with ending(mailbox, sender, receiver):
             receiver.wait(timeout)
             sender.wait(30)
-        _take(folder / "out", size)
+        take(folder / "out", size)
         return Outcome(size, receiver.ended - sender.started, *cost(sender, receiver))
 
 
