@@ -125,12 +125,21 @@ class Program:
         _peaks.add(self)
 
     def look(self):
+        self.peak_kb = max(self.peak_kb, self._status_kb("VmHWM"))
+
+    def anonymous_kb(self):
+        """Resident memory that no file backs: heap and stacks."""
+        return self._status_kb("RssAnon")
+
+    def _status_kb(self, name):
+        """0 when it has ended, or is not yet what it is to be."""
         try:
             status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         except OSError:
-            return
-        if "\nVmHWM:" in status and not status.startswith("Name:\tnsenter"):
-            self.peak_kb = max(self.peak_kb, int(status.partition("\nVmHWM:")[2].split()[0]))
+            return 0
+        if f"\n{name}:" not in status or status.startswith("Name:\tnsenter"):
+            return 0
+        return int(status.partition(f"\n{name}:")[2].split()[0])
 
     def line(self, timeout):
         """The next line of what it says; empty when it has ended."""

@@ -1,8 +1,12 @@
 """Small messages while a file flows, by several means; and what a connection weighs that does nothing."""
 
+import contextlib
 import json
+import time
 
-from speed_rivals import Pair, Pinhole, Tls, cost, ending
+import speed_machine
+from speed_links import RECEIVER, SENDER
+from speed_rivals import Ngtcp2, Pair, Pinhole, Tls, cost, ending
 
 _PER_SECOND = 20
 
@@ -68,7 +72,7 @@ class Enet(Pair):
     program = "enet-load"
 
     def argv(self, sends, count):
-        return ["connect" if sends else "listen", "198.18.3.2", 7200, count, _PER_SECOND]
+        return ["connect" if sends else "listen", RECEIVER, 7200, count, _PER_SECOND]
 
     def run(self, line, count, timeout):
         receiver = self.start(line, False, count=count)
@@ -111,10 +115,41 @@ class Resting(Pair):
         return {"sender_bytes": told[0]["bytes_per_connection"], "receiver_bytes": told[1]["bytes_per_connection"]}
 
 
+class RestingNgtcp2(Ngtcp2):
+    """Its server; each of the clients is a process, so they are fewer."""
+
+    _FIRST, _MOST = 20, 80
+    _DONE = "QUIC handshake has completed"
+
+    def run(self, line, connections, seconds):
+        count = min(connections, self._MOST)
+        server = self.server(line, "--timeout=300s")
+        programs = [server]
+        with contextlib.ExitStack() as stack:
+            stack.callback(lambda: [program.kill() for program in programs])
+            self._connect(line, programs, self._FIRST)
+            before = server.anonymous_kb()
+            self._connect(line, programs, count)
+            time.sleep(seconds)
+            return {"sender_bytes": 1024 * (server.anonymous_kb() - before) / count}
+
+    def _connect(self, line, programs, count):
+        wanted = len(programs) - 1 + count
+        for _ in range(count):
+            programs.append(speed_machine.Program(line.receiver, [
+                "gtlsclient", "--no-quic-dump", "--no-http-dump", "--timeout=300s", SENDER, 4433]))
+        deadline = time.monotonic() + 30
+        while speed_machine.LOG.read_text(errors="replace").count(self._DONE) < wanted:
+            if time.monotonic() > deadline:
+                raise speed_machine.RunError("not all clients of gtlsserver have connected")
+            time.sleep(0.05)
+
+
 def resting(congestion):
     """All that are weighed in row f."""
     pinhole = Pinhole("pinhole aes", cipher="aes", congestion=congestion)
     tasks = {sends: {"task": "idle-send" if sends else "idle-receive", "size": 200} for sends in (False, True)}
-    return [Resting("pinhole aes", pinhole, tasks), Resting("TLS aes128", Tls("TLS aes128", cipher="aes128"))]
+    return [Resting("pinhole aes", pinhole, tasks), Resting("TLS aes128", Tls("TLS aes128", cipher="aes128")),
+            RestingNgtcp2("ngtcp2 server, 80 connections")]
 
 

@@ -196,12 +196,16 @@ class Ngtcp2(Rival):
             subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=bench",
                             "-keyout", FOLDER / "key.pem", "-out", FOLDER / "cert.pem"], check=True, capture_output=True)
 
+    def server(self, line, *more):
+        server = Program(line.sender, ["gtlsserver", "-q", f"--cc={self._congestion}", "--max-gso-dgrams=64",
+                                       f"--ciphers={self._ciphers}", "-d", FOLDER, *more, _SENDER, 4433,
+                                       FOLDER / "key.pem", FOLDER / "cert.pem"], _SEND_CORE)
+        speed_machine.await_bound(server, "udp", 4433)
+        return server
+
     def _start(self, line, size):
         source = source_file(size)
-        server = Program(line.sender, ["gtlsserver", "-q", f"--cc={self._congestion}", "--max-gso-dgrams=64",
-                                       f"--ciphers={self._ciphers}", "-d", FOLDER, _SENDER, 4433, FOLDER / "key.pem",
-                                       FOLDER / "cert.pem"], _SEND_CORE)
-        speed_machine.await_bound(server, "udp", 4433)
+        server = self.server(line)
         return server, Program(line.receiver, [
             "gtlsclient", "-q", "--no-quic-dump", "--no-http-dump", "--exit-on-all-streams-close", "--max-data=64M",
             "--max-stream-data-bidi-local=64M", "--max-window=256M", "--max-stream-window=256M",
@@ -217,7 +221,7 @@ class Ngtcp2(Rival):
         return Outcome(size, client.ended - client.started, *cost(server, client))
 
     def flow(self, line, seconds, warm_up):
-        server, client = self._start(line, 1 << 30)
+        server, client = self._start(line, int(5 * seconds + 5) << 20)  # enough for 40 Mbit/s
         return client, server
 
 

@@ -258,14 +258,12 @@ void take_acknowledgements(benchmark::State& state) {
     flow(state, Step::take_acknowledgements);
 }
 
-// NOLINTBEGIN(cert-err58-cpp): how Google Benchmark registers
 BENCHMARK(seal)->ArgsProduct({{0, 1}, {64, 1200, 1443, 8920}})->ArgNames({"cipher", "bytes"});
 BENCHMARK(open)->ArgsProduct({{0, 1}, {64, 1200, 1443, 8920}})->ArgNames({"cipher", "bytes"});
 BENCHMARK(build_packets)->Arg(0)->Arg(1)->UseManualTime()->Iterations(kRounds);
 BENCHMARK(take_packets)->Arg(0)->Arg(1)->UseManualTime()->Iterations(kRounds);
 BENCHMARK(build_acknowledgements)->Arg(0)->Arg(1)->UseManualTime()->Iterations(kRounds);
 BENCHMARK(take_acknowledgements)->Arg(0)->Arg(1)->UseManualTime()->Iterations(kRounds);
-// NOLINTEND(cert-err58-cpp)
 
 }  // namespace
 
