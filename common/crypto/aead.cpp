@@ -2,8 +2,10 @@
 
 #include <array>
 #include <cassert>
+#include <cstdlib>
 #include <memory>
 
+#include <openssl/evp.h>
 #include <sodium.h>
 
 namespace pinhole::crypto {
@@ -13,69 +15,54 @@ namespace {
 using Nonce = std::array<std::uint8_t, 12>;
 
 // Noise §12.3 and §12.4: 32 bits of zeros, then the counter.
-Nonce little_endian_nonce(std::uint64_t counter) {
+Nonce nonce_of(Cipher cipher, std::uint64_t counter) {
     Nonce nonce{};
     for (std::size_t i = 0; i < 8; ++i) {
-        nonce[4 + i] = static_cast<std::uint8_t>(counter >> (8 * i));
+        const auto place = cipher == Cipher::aes256_gcm ? 11 - i : 4 + i;
+        nonce.at(place) = static_cast<std::uint8_t>(counter >> (8 * i));
     }
     return nonce;
 }
 
-Nonce big_endian_nonce(std::uint64_t counter) {
-    Nonce nonce{};
-    for (std::size_t i = 0; i < 8; ++i) {
-        nonce[11 - i] = static_cast<std::uint8_t>(counter >> (8 * i));
-    }
-    return nonce;
-}
-
-class ChaCha20Poly1305 final : public Aead {
-  public:
-    explicit ChaCha20Poly1305(const SecretKey& key) : key_(key.clone()) {}
-
-    void seal(std::uint64_t counter, ByteView associated, ByteSpan buffer) const override {
-        assert(buffer.size() >= kTagSize);
-        const auto text = buffer.first(buffer.size() - kTagSize);
-        const auto nonce = little_endian_nonce(counter);
-        crypto_aead_chacha20poly1305_ietf_encrypt_detached(text.data(), text.data() + text.size(), nullptr, text.data(),
-                                                           text.size(), associated.data(), associated.size(), nullptr,
-                                                           nonce.data(), key());
-    }
-
-    [[nodiscard]] std::optional<ByteSpan> open(std::uint64_t counter, ByteView associated,
-                                               ByteSpan buffer) const override {
-        if (buffer.size() < kTagSize) {
-            return std::nullopt;
-        }
-        const auto text = buffer.first(buffer.size() - kTagSize);
-        const auto nonce = little_endian_nonce(counter);
-        if (crypto_aead_chacha20poly1305_ietf_decrypt_detached(text.data(), nullptr, text.data(), text.size(),
-                                                               text.data() + text.size(), associated.data(),
-                                                               associated.size(), nonce.data(), key()) != 0) {
-            return std::nullopt;
-        }
-        return text;
-    }
-
-  private:
-    [[nodiscard]] const std::uint8_t* key() const { return key_.view().data(); }
-
-    SecretKey key_;
+struct CipherDeleter {
+    void operator()(EVP_CIPHER* cipher) const { EVP_CIPHER_free(cipher); }
 };
 
-class Aes256Gcm final : public Aead {
-  public:
-    explicit Aes256Gcm(const SecretKey& key) { crypto_aead_aes256gcm_beforenm(&context_, key.view().data()); }
+struct ContextDeleter {
+    void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
+};
 
-    ~Aes256Gcm() override { sodium_memzero(&context_, sizeof context_); }
+// Fetched once: a search by name for each key would cost more than a packet.
+EVP_CIPHER* implementation(Cipher cipher) {
+    using Fetched = std::unique_ptr<EVP_CIPHER, CipherDeleter>;
+    static const Fetched chacha{EVP_CIPHER_fetch(nullptr, "ChaCha20-Poly1305", nullptr)};
+    static const Fetched aes{EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr)};
+    return cipher == Cipher::aes256_gcm ? aes.get() : chacha.get();
+}
+
+/// What cannot fail did fail: there is no memory, or the library is not what we were built with.
+void require(bool done) {
+    if (!done) {
+        std::abort();
+    }
+}
+
+int length_of(ByteView bytes) {
+    return static_cast<int>(bytes.size());
+}
+
+class EvpAead final : public Aead {
+  public:
+    EvpAead(Cipher cipher, const SecretKey& key) : cipher_(cipher), key_(key.clone()) {}
 
     void seal(std::uint64_t counter, ByteView associated, ByteSpan buffer) const override {
         assert(buffer.size() >= kTagSize);
         const auto text = buffer.first(buffer.size() - kTagSize);
-        const auto nonce = big_endian_nonce(counter);
-        crypto_aead_aes256gcm_encrypt_detached_afternm(text.data(), text.data() + text.size(), nullptr, text.data(),
-                                                       text.size(), associated.data(), associated.size(), nullptr,
-                                                       nonce.data(), &context_);
+        auto* context = begin(true, counter, associated);
+        int written = 0;
+        require(EVP_EncryptUpdate(context, text.data(), &written, text.data(), length_of(text)) == 1 &&
+                EVP_EncryptFinal_ex(context, text.data() + text.size(), &written) == 1 &&
+                EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kTagSize, text.data() + text.size()) == 1);
     }
 
     [[nodiscard]] std::optional<ByteSpan> open(std::uint64_t counter, ByteView associated,
@@ -84,18 +71,38 @@ class Aes256Gcm final : public Aead {
             return std::nullopt;
         }
         const auto text = buffer.first(buffer.size() - kTagSize);
-        const auto nonce = big_endian_nonce(counter);
-        if (crypto_aead_aes256gcm_decrypt_detached_afternm(text.data(), nullptr, text.data(), text.size(),
-                                                           text.data() + text.size(), associated.data(),
-                                                           associated.size(), nonce.data(), &context_) != 0) {
+        auto* context = begin(false, counter, associated);
+        int written = 0;
+        require(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, kTagSize, text.data() + text.size()) == 1 &&
+                EVP_DecryptUpdate(context, text.data(), &written, text.data(), length_of(text)) == 1);
+        if (EVP_DecryptFinal_ex(context, text.data() + text.size(), &written) != 1) {
             return std::nullopt;
         }
         return text;
     }
 
   private:
-    // The expanded key; its type carries the 16-byte alignment that the instructions need.
-    crypto_aead_aes256gcm_state context_{};
+    /// The context, made by the first packet: a key that waits for its turn costs no more than its bytes.
+    EVP_CIPHER_CTX* begin(bool sealing, std::uint64_t counter, ByteView associated) const {
+        const auto nonce = nonce_of(cipher_, counter);
+        const auto direction = sealing ? 1 : 0;
+        if (!context_) {
+            context_.reset(EVP_CIPHER_CTX_new());
+            require(context_ != nullptr && EVP_CipherInit_ex2(context_.get(), implementation(cipher_),
+                                                              key_.view().data(), nonce.data(), direction,
+                                                              nullptr) == 1);
+        } else {
+            require(EVP_CipherInit_ex2(context_.get(), nullptr, nullptr, nonce.data(), direction, nullptr) == 1);
+        }
+        int written = 0;
+        require(associated.empty() || EVP_CipherUpdate(context_.get(), nullptr, &written, associated.data(),
+                                                       length_of(associated)) == 1);
+        return context_.get();
+    }
+
+    Cipher cipher_;
+    SecretKey key_;
+    mutable std::unique_ptr<EVP_CIPHER_CTX, ContextDeleter> context_;
 };
 
 }  // namespace
@@ -105,19 +112,14 @@ bool cipher_available(Cipher cipher) {
         case Cipher::chacha20_poly1305:
             return true;
         case Cipher::aes256_gcm:
+            // Without the instructions it is slow, and its timing tells the key.
             return crypto_aead_aes256gcm_is_available() == 1;
     }
     return false;
 }
 
 std::unique_ptr<Aead> make_aead(Cipher cipher, const SecretKey& key) {
-    if (!cipher_available(cipher)) {
-        return nullptr;
-    }
-    if (cipher == Cipher::aes256_gcm) {
-        return std::make_unique<Aes256Gcm>(key);
-    }
-    return std::make_unique<ChaCha20Poly1305>(key);
+    return cipher_available(cipher) ? std::make_unique<EvpAead>(cipher, key) : nullptr;
 }
 
 }  // namespace pinhole::crypto

@@ -4,6 +4,7 @@
 
 #include "common/base/time.hpp"
 #include "peer/transport/connection.hpp"
+#include "peer/transport/delivery_rate.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -27,6 +28,12 @@ struct AckEvent {
     Duration smoothed_rtt{};
     /// The window was not the limit: what was acknowledged says nothing about more. RFC 9002 §7.8.
     bool app_limited = false;
+    /// What the acknowledgement says about the rate, and what the path has delivered and lost in all, in bytes.
+    RateSample sample{};
+    std::uint64_t delivered = 0;
+    std::uint64_t lost = 0;
+    /// After this acknowledgement.
+    std::uint64_t in_flight = 0;
 };
 
 /// Packets declared lost together, or a report of CE marks.
@@ -35,6 +42,8 @@ struct CongestionEvent {
     /// When the newest of them was sent.
     TimePoint newest_sent;
     std::size_t packets = 0;
+    /// Three or more of them followed each other.
+    bool run = false;
     /// RFC 9002 §7.6.
     bool persistent = false;
     /// RFC 9002 §7.1: no packet was lost.

@@ -32,12 +32,16 @@ enum class Role : std::uint8_t { initiator, responder };
 /// Strict order at packet-build time: a lower class waits while a higher one has data that it may send.
 enum class Priority : std::uint8_t { control = 0, chat = 1, file = 2 };
 
-enum class CongestionAlgorithm : std::uint8_t { cubic };
+enum class CongestionAlgorithm : std::uint8_t {
+    bbr,    ///< BBRv3, for lines that lose packets or have long queues
+    cubic,  ///< RFC 9438, the reference
+    ledbat  ///< LEDBAT++, gives way to everybody else
+};
 
 struct Config {
     Role role = Role::initiator;
     crypto::Cipher cipher = crypto::Cipher::chacha20_poly1305;
-    CongestionAlgorithm congestion = CongestionAlgorithm::cubic;
+    CongestionAlgorithm congestion = CongestionAlgorithm::bbr;
     /// Connection IDs: ours travels in packets to us; exchanged in the handshake payload.
     std::uint64_t local_connection_id = 0;
     std::uint64_t remote_connection_id = 0;

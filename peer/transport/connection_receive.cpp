@@ -2,6 +2,8 @@
 #include "peer/transport/connection_impl.hpp"
 #include "peer/transport/packet.hpp"
 
+#include <utility>
+
 namespace pinhole::transport {
 
 std::optional<ByteSpan> Connection::Impl::decrypt(const net::Received& datagram, std::uint64_t number, bool phase,
@@ -34,7 +36,10 @@ void Connection::Impl::handle_datagram(const net::Received& datagram, TimePoint 
     stats_.bytes_received += size;
     last_heard_ = now;
     silent_paths_ = 0;
-    silence_told_ = false;
+    if (std::exchange(silence_told_, false)) {
+        // The way back is open again, so the way there may be: not a matter for a timer that has backed off.
+        probe(now);
+    }
     Arrival arrival{.number = number, .addresses = datagram.path, .now = now};
     const auto outcome = process_frames(*payload, arrival);
     if (!outcome) {

@@ -9,6 +9,8 @@ namespace {
 
 // RFC 9002 §6.2.4.
 constexpr int kProbes = 2;
+// Losses in a row that no line makes by chance.
+constexpr std::size_t kRunPackets = 3;
 
 }  // namespace
 
@@ -64,8 +66,10 @@ void Connection::Impl::on_packet_acked(std::uint64_t number, SentPacket& packet,
         path->acked_in_round = true;
         if (packet.state == PacketState::outstanding) {
             path->in_flight -= packet.size;
+            path->delivery.on_acked(packet.delivery, packet.sent, packet.size, now);
             path->congestion->on_packet_acked(packet.sent, packet.size);
         } else if (packet.state == PacketState::lost && !packet.mtu_probe) {
+            path->delivery.on_found(packet.size);
             path->tolerate_reordering(*path->largest_acked - number);
             path->congestion->on_spurious_loss(packet.declared_lost);
         }
@@ -98,7 +102,11 @@ void Connection::Impl::settle_ack_round(const AckFrame& frame, std::size_t newly
                                   .next_packet = sent_.next_number(),
                                   .latest_rtt = path->rtt.latest(),
                                   .smoothed_rtt = path->rtt.smoothed(),
-                                  .app_limited = path->app_limited});
+                                  .app_limited = path->app_limited,
+                                  .sample = path->delivery.take_sample(path->rtt.min()),
+                                  .delivered = path->delivery.delivered(),
+                                  .lost = path->delivery.lost(),
+                                  .in_flight = path->in_flight});
     }
     if (auto* path = active(); path != nullptr && congested) {
         const auto& newest = sent_.at(std::max(frame.largest, sent_.next_number() - sent_.size()));
@@ -115,6 +123,17 @@ struct Connection::Impl::LossRound {
     std::optional<TimePoint> run_start;
     std::uint64_t run_end = 0;
     Duration longest_run{};
+    /// Numbers lost one after another.
+    std::uint64_t last_lost = 0;
+    std::size_t row = 0;
+    std::size_t longest_row = 0;
+
+    void count(std::uint64_t number) {
+        row = row > 0 && number == last_lost + 1 ? row + 1 : 1;
+        longest_row = std::max(longest_row, row);
+        last_lost = number;
+        ++packets;
+    }
 
     void extend(std::uint64_t number, TimePoint sent, bool unbroken) {
         if (!run_start || !unbroken) {
@@ -144,6 +163,7 @@ void Connection::Impl::detect_losses_on(Path& path, TimePoint now) {
     path.congestion->on_congestion({.now = now,
                                     .newest_sent = round.newest_sent,
                                     .packets = round.packets,
+                                    .run = round.longest_row >= kRunPackets,
                                     .persistent = round.longest_run >= path.persistent_duration()});
 }
 
@@ -169,7 +189,8 @@ void Connection::Impl::detect_losses_below(Path& path, TimePoint now, LossRound&
             path.mtu.on_probe_lost(packet.size, now);
             return true;
         }
-        ++round.packets;
+        round.count(number);
+        path.delivery.on_lost(packet.size);
         ++stats_.packets_lost;
         round.newest_sent = packet.sent;
         if (first_rtt_sample_ && packet.sent > *first_rtt_sample_) {

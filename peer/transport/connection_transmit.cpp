@@ -43,6 +43,7 @@ std::optional<TransmitBatch> Connection::Impl::poll_transmit(ByteSpan buffer, Ti
 }
 
 std::optional<TransmitBatch> Connection::Impl::transmit_batch(Path& path, ByteSpan out, TimePoint now) {
+    path.note_lateness(now);
     path.refill_pacer(now);
     timers_.stop(Timer::pacing);
     auto mtu = std::min(path.mtu.current(), out.size());
@@ -89,8 +90,12 @@ Connection::Impl::Mode Connection::Impl::mode_for(Path& path, std::size_t packet
 void Connection::Impl::note_blocked(Path& path, Mode mode, bool paced) {
     const bool wants_more = mode == Mode::acks_only && (ping_pending_ || streams_.has_frames());
     path.app_limited = !wants_more;
+    if (!wants_more && mode != Mode::probe && path.in_flight < path.congestion->window()) {
+        path.delivery.mark_app_limited(path.in_flight);
+    }
     if (wants_more && paced) {
-        timers_.set(Timer::pacing, path.pacer.ready_at());
+        path.paced_until = path.pacer.ready_at();
+        timers_.set(Timer::pacing, *path.paced_until);
     }
 }
 
@@ -168,6 +173,7 @@ std::size_t Connection::Impl::seal_packet(Path* path, ByteSpan out, std::size_t 
         path->last_sent = number;
         if (traits.ack_eliciting) {
             packet.state = PacketState::outstanding;
+            packet.delivery = path->delivery.on_sent(path->in_flight, size, now);
             path->in_flight += size;
             path->last_eliciting_sent = now;
             path->congestion->on_packet_sent(now, number, size);

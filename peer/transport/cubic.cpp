@@ -150,12 +150,4 @@ double Cubic::pacing_rate(Duration smoothed_rtt) const {
     return gain * static_cast<double>(window()) / std::max(seconds(smoothed_rtt), 1e-5);
 }
 
-std::unique_ptr<CongestionController> make_congestion_controller(CongestionAlgorithm algorithm, std::size_t mtu) {
-    switch (algorithm) {
-        case CongestionAlgorithm::cubic:
-            break;
-    }
-    return std::make_unique<Cubic>(mtu);
-}
-
 }  // namespace pinhole::transport

@@ -1,5 +1,7 @@
 #include "peer/transport/path.hpp"
 
+#include <utility>
+
 namespace pinhole::transport {
 
 namespace {
@@ -10,7 +12,9 @@ constexpr std::uint64_t kMaxPacketThreshold = 128;
 // Two round trips: what comes later than that is as good as lost.
 constexpr int kMaxTimeThresholdEighths = 16;
 // RFC 9002 §7.7: bursts no larger than the initial window of RFC 6928.
-constexpr double kBurstPackets = 10;
+constexpr double kBurstPackets = 3;
+// A quantum of the pacer: what is sent later than that was not held back by the network.
+constexpr Duration kLate = 1500us;
 
 }  // namespace
 
@@ -21,6 +25,12 @@ Duration Path::loss_delay() const {
 Duration Path::probe_timeout() const {
     const auto base = rtt.probe_timeout();
     return std::min(base * (1U << std::min(probe_timeouts, kMaxBackoff)), std::max(2 * base, kLongestProbeTimeout));
+}
+
+void Path::note_lateness(TimePoint now) {
+    if (const auto due = std::exchange(paced_until, std::nullopt); due && now > *due + kLate) {
+        delivery.mark_app_limited(in_flight);
+    }
 }
 
 void Path::refill_pacer(TimePoint now) {

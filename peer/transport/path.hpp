@@ -36,6 +36,7 @@ struct Path {
     MtuDiscovery mtu;
     std::unique_ptr<CongestionController> congestion;
     Pacer pacer;
+    DeliveryRate delivery;
 
     std::uint64_t in_flight = 0;
     std::optional<std::uint64_t> largest_acked;
@@ -49,6 +50,8 @@ struct Path {
     std::uint64_t packet_threshold = 3;
     int time_threshold_eighths = 9;
     bool app_limited = true;
+    /// The pacer forbade to send until then.
+    std::optional<TimePoint> paced_until;
     /// The ACK being processed acknowledged something that was sent here.
     bool acked_in_round = false;
     /// Highest packet number that came from here.
@@ -71,6 +74,8 @@ struct Path {
 
     [[nodiscard]] double rate() const { return congestion->pacing_rate(rtt.smoothed()); }
 
+    /// This machine was late: less was sent than the path would have taken.
+    void note_lateness(TimePoint now);
     void refill_pacer(TimePoint now);
     /// A packet was lost that was not: lets so much more reordering pass.
     void tolerate_reordering(std::uint64_t packets);

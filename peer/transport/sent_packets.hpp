@@ -4,6 +4,7 @@
 #pragma once
 
 #include "common/base/time.hpp"
+#include "peer/transport/delivery_rate.hpp"
 #include "peer/transport/range_set.hpp"
 #include "peer/transport/ring.hpp"
 
@@ -41,6 +42,7 @@ enum class PacketState : std::uint8_t {
 struct SentPacket {
     TimePoint sent;
     TimePoint declared_lost;
+    DeliveryStamp delivery;
     std::uint64_t first_frame = 0;
     std::uint32_t path = 0;
     std::uint16_t frames = 0;

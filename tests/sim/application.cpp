@@ -15,7 +15,10 @@ std::vector<std::uint8_t> make_table() {
     std::vector<std::uint8_t> table(kPeriod + kLongest);
     SeededRng rng{0x70617474};
     rng.fill(ByteSpan{table}.first(kPeriod));
-    std::copy_n(table.begin(), kLongest, table.begin() + kPeriod);
+    // It is longer than a period: forwards and one by one, so that what was just written is copied in turn.
+    for (std::size_t i = 0; i < kLongest; ++i) {
+        table[kPeriod + i] = table[i];
+    }
     return table;
 }
 

@@ -1,0 +1,21 @@
+#include "peer/transport/congestion.hpp"
+
+#include "peer/transport/bbr.hpp"
+#include "peer/transport/cubic.hpp"
+#include "peer/transport/ledbat.hpp"
+
+namespace pinhole::transport {
+
+std::unique_ptr<CongestionController> make_congestion_controller(CongestionAlgorithm algorithm, std::size_t mtu) {
+    switch (algorithm) {
+        case CongestionAlgorithm::bbr:
+            return std::make_unique<Bbr>(mtu);
+        case CongestionAlgorithm::ledbat:
+            return std::make_unique<Ledbat>(mtu);
+        case CongestionAlgorithm::cubic:
+            break;
+    }
+    return std::make_unique<Cubic>(mtu);
+}
+
+}  // namespace pinhole::transport
