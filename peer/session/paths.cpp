@@ -152,7 +152,9 @@ void Session::note_path(const transport::PathChanged& changed) {
     });
     auto& known = known_paths_[changed.addresses];
     known.id = changed.path;
-    if (known.strategy.empty()) {
+    if (known.strategy.empty() && relayed(changed.addresses)) {
+        known.strategy = "relay";
+    } else if (known.strategy.empty()) {
         known.strategy = last_strategy_.empty() ? "udp" : last_strategy_;
     }
     last_strategy_ = known.strategy;
