@@ -225,10 +225,12 @@ std::optional<TimePoint> Connection::Impl::loss_deadline() const {
 }
 
 // RFC 9002 §6.2.1 doubles it each time, for a path that is all there is. Where data can go elsewhere the third one ends
-// the use of this path, so that it counts how soon that is: six small packets are no load in a congested network.
+// the use of this path, so that it counts how soon that is: six small packets are no load in a congested network. A
+// path that was left itself is no place to hurry to.
 Duration Connection::Impl::probe_timeout_of(const Path& path) const {
     const auto backed_off = path.probe_timeout();
-    const bool alternative = silent_paths_ + 1 < paths_.size();
+    const bool alternative = std::ranges::any_of(
+        paths_, [&](const auto& other) { return other.get() != &path && other->left_at == TimePoint{}; });
     return alternative ? std::min(backed_off, std::max(path.rtt.probe_timeout(), kBriskProbe)) : backed_off;
 }
 
