@@ -152,10 +152,11 @@ void Session::note_path(const transport::PathChanged& changed) {
     });
     auto& known = known_paths_[changed.addresses];
     known.id = changed.path;
-    if (known.strategy.empty() && relayed(changed.addresses)) {
+    if (relayed(changed.addresses)) {
         known.strategy = "relay";
     } else if (known.strategy.empty()) {
-        known.strategy = last_strategy_.empty() ? "udp" : last_strategy_;
+        const bool other = last_strategy_.empty() || last_strategy_ == "relay";
+        known.strategy = other ? net::name(changed.addresses.transport) : last_strategy_;
     }
     last_strategy_ = known.strategy;
     left_path_ = left_path_ || changed.reason == transport::kPathSilent || changed.reason == transport::kPathRemoved;
