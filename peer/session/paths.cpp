@@ -168,6 +168,10 @@ void Session::note_path(const transport::PathChanged& changed) {
 
 /// The callee need not look for a better path as well: one restart serves both.
 void Session::note_detour(TimePoint now) {
+    // Until ICE has chosen, each side may still follow the other to whatever pair worked there first: nothing has died.
+    if (!previous_ && !agent_->selected()) {
+        return;
+    }
     const bool ours = config_.transport.role == transport::Role::initiator;
     survival_.handle_path(last_strategy_ == "relay", ours, now);
 }
