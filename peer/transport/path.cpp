@@ -15,6 +15,8 @@ constexpr int kMaxTimeThresholdEighths = 16;
 constexpr double kBurstPackets = 3;
 // A quantum of the pacer: what is sent later than that was not held back by the network.
 constexpr Duration kLate = 1500us;
+// With such a part of the round trip in a queue the network is the limit all the same.
+constexpr int kQueueSeen = 8;
 
 }  // namespace
 
@@ -28,7 +30,7 @@ Duration Path::probe_timeout() const {
 }
 
 void Path::note_lateness(TimePoint now) {
-    if (const auto due = std::exchange(paced_until, std::nullopt); due && now > *due + kLate) {
+    if (const auto due = std::exchange(paced_until, std::nullopt); due && now > *due + kLate && rtt.latest() < rtt.min() + rtt.min() / kQueueSeen) {
         delivery.mark_app_limited(in_flight);
     }
 }
