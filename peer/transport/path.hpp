@@ -74,8 +74,8 @@ struct Path {
 
     [[nodiscard]] double rate() const { return congestion->pacing_rate(rtt.smoothed()); }
 
-    /// This machine was late: less was sent than the path would have taken.
-    void note_lateness(TimePoint now);
+    /// If this machine is late for it, less was sent than the path would have taken: a little is made up for, and the
+    /// samples are marked.
     void refill_pacer(TimePoint now);
     /// A packet was lost that was not: lets so much more reordering pass.
     void tolerate_reordering(std::uint64_t packets);
