@@ -8,6 +8,8 @@ namespace pinhole::sim {
 
 namespace {
 
+// UDP payloads that the hosts' Ethernet takes.
+constexpr std::size_t kInterface = 1472;
 constexpr Duration kProbeEvery = 10ms;
 constexpr std::uint16_t kProbePort = 1;
 constexpr std::uint16_t kFirstPort = 1000;
@@ -164,6 +166,10 @@ void Bottleneck::probe() {
 void Bottleneck::turn(Peer& peer, bool sender) {
     peer.take_turn(now_);
     while (const auto batch = peer.connection.poll_transmit(batch_, now_)) {
+        if (batch->segment_size > kInterface) {
+            peer.connection.handle_mtu_exceeded(batch->segment_size, now_);
+            continue;
+        }
         for (std::size_t at = 0; at < batch->size; at += batch->segment_size) {
             const auto payload = ByteView{batch_}.subspan(at, std::min(batch->segment_size, batch->size - at));
             lab::Packet packet;

@@ -22,7 +22,13 @@ net::Endpoint endpoint(const char* text) {
 }
 
 TEST(TransportPaths, MtuIsDiscoveredUpToWhatThePathCarries) {
-    for (const auto& [carries, found] : {std::pair{1472U, 1472U}, {1450U, 1400U}, {1399U, 1280U}, {1279U, 1200U}}) {
+    for (const auto& [carries, found] : {std::pair{8972U, 8952U},
+                                         {8951U, 1472U},
+                                         {1472U, 1472U},
+                                         {1460U, 1452U},
+                                         {1450U, 1400U},
+                                         {1399U, 1280U},
+                                         {1279U, 1200U}}) {
         auto config = both_ways(20ms);
         config.to_b.mtu = kHeaders + carries;
         Pair pair{config};
@@ -52,6 +58,8 @@ TEST(TransportPaths, SizeRefusedByTheKernelIsNotUsedAgain) {
     ASSERT_EQ(pair.a.connection.path_stats().mtu, 1472U);
     pair.to_b.config().mtu = kHeaders + 1420;
     pair.a.connection.handle_mtu_exceeded(1472, pair.now());
+    EXPECT_EQ(pair.a.connection.path_stats().mtu, 1452U);
+    pair.a.connection.handle_mtu_exceeded(1452, pair.now());
     EXPECT_EQ(pair.a.connection.path_stats().mtu, 1400U);
     ASSERT_TRUE(pair.run([&] { return pair.a.all_sent(); }, 10s));
     EXPECT_TRUE(pair.b.received(1, 20'000'000));
