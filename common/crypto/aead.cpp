@@ -88,15 +88,15 @@ class EvpAead final : public Aead {
         const auto direction = sealing ? 1 : 0;
         if (!context_) {
             context_.reset(EVP_CIPHER_CTX_new());
-            require(context_ != nullptr && EVP_CipherInit_ex2(context_.get(), implementation(cipher_),
-                                                              key_.view().data(), nonce.data(), direction,
-                                                              nullptr) == 1);
+            require(context_ != nullptr &&
+                    EVP_CipherInit_ex2(context_.get(), implementation(cipher_), key_.view().data(), nonce.data(),
+                                       direction, nullptr) == 1);
         } else {
             require(EVP_CipherInit_ex2(context_.get(), nullptr, nullptr, nonce.data(), direction, nullptr) == 1);
         }
         int written = 0;
-        require(associated.empty() || EVP_CipherUpdate(context_.get(), nullptr, &written, associated.data(),
-                                                       length_of(associated)) == 1);
+        require(associated.empty() ||
+                EVP_CipherUpdate(context_.get(), nullptr, &written, associated.data(), length_of(associated)) == 1);
         return context_.get();
     }
 
