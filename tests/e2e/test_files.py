@@ -69,6 +69,15 @@ class Files(LabCase):
         for path in sent:
             self.assert_same_file(path, self.inbox() / path.name)
 
+    def test_whoever_shares_the_line_the_file_arrives(self):
+        for options in (["--background"], ["--congestion", "cubic"]):
+            with self.subTest(options=options):
+                sent = self.make_file(options[-1].strip("-"), 3_000_000)
+                receiver = self.bob.receive(self.inbox(), "--yes", "--once")
+                self.assert_exit(self.alice.start("send", sent, "--to", "bob", *options), DONE)
+                self.assert_exit(receiver, DONE)
+                self.assert_same_file(sent, self.inbox() / sent.name)
+
     def test_a_folder_with_everything_in_it(self):
         tree = self.folder / "tree"
         (tree / "nested" / "deeper").mkdir(parents=True)
