@@ -77,6 +77,7 @@ class Connection::Impl {
         candidates,
         mtu,
         repeat,
+        rest,
         closing,
         count
     };
@@ -166,6 +167,8 @@ class Connection::Impl {
     void rearm(TimePoint now);
     void on_timer(Timer timer, TimePoint now);
     [[nodiscard]] std::optional<TimePoint> keepalive_deadline() const;
+    [[nodiscard]] std::optional<TimePoint> rest_deadline() const;
+    void rest(TimePoint now);
     void handle_close(const CloseFrame& frame, TimePoint now);
     void on_closing_timer(TimePoint now);
     void end(Closed event);
@@ -212,6 +215,8 @@ class Connection::Impl {
     std::optional<TimePoint> last_heard_;
     /// When stream data arrived last, until an acknowledgement shows that we are heard or we have asked.
     std::optional<TimePoint> last_data_;
+    /// Packets of both directions at the last rest; nullopt before the first.
+    std::optional<std::uint64_t> packets_at_rest_;
 
     CloseReason close_reason_ = CloseReason::done;
     std::string close_detail_;

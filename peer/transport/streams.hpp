@@ -71,6 +71,8 @@ class Streams {
     void stop_sending();
     /// Drops everything.
     void clear();
+    /// Gives back the memory that is not in use.
+    void rest();
 
     [[nodiscard]] std::uint64_t buffered() const { return buffered_; }
 
