@@ -123,6 +123,7 @@ class Connection::Impl {
     void detect_losses_below(Path& path, TimePoint now, LossRound& round);
     void declare_lost(SentPacket& packet, TimePoint now);
     void requeue_frames(const SentPacket& packet);
+    void repeat_messages(std::uint64_t number);
     void abandon_packets(PathId path, std::size_t min_size, TimePoint now);
     void on_loss_timer(TimePoint now);
     [[nodiscard]] std::optional<TimePoint> loss_deadline() const;
@@ -134,7 +135,8 @@ class Connection::Impl {
     [[nodiscard]] std::optional<TransmitBatch> transmit_response(ByteSpan out, TimePoint now);
     [[nodiscard]] std::optional<TransmitBatch> transmit_challenge(ByteSpan out, TimePoint now);
     [[nodiscard]] std::optional<TransmitBatch> transmit_close(ByteSpan out, TimePoint now);
-    [[nodiscard]] Mode mode_for(Path& path, std::size_t packet, bool paced) const;
+    /// `over`: bytes that may be in flight beyond the window.
+    [[nodiscard]] Mode mode_for(const Path& path, std::size_t packet, std::size_t over, bool paced) const;
     [[nodiscard]] std::size_t build_packet(Path& path, ByteSpan out, Mode mode, TimePoint now);
     [[nodiscard]] bool wants_ping_with_ack();
     void note_blocked(Path& path, Mode mode, bool paced);

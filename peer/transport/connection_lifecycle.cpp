@@ -142,8 +142,8 @@ void Connection::Impl::on_timer(Timer timer, TimePoint now) {
             age_candidates(now);
             break;
         case Timer::repeat:
-            if (const auto number = repeater_.take(now); number && !sent_.acknowledged(*number)) {
-                requeue_frames(sent_.at(*number));
+            while (const auto number = repeater_.take(now)) {
+                repeat_messages(*number);
             }
             break;
         case Timer::rest:
