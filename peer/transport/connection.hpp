@@ -4,7 +4,8 @@
 // until empty, then sleep until next_timeout().
 //
 // Timers: loss detection or probe (RFC 9002 §6), delayed acknowledgement, pacing, keepalive (also once when data stops
-// coming while nothing of ours is in flight), idle (peer gone), path challenge, closing/draining (3 PTO).
+// coming while nothing of ours is in flight), idle (peer gone), rest (3 s of silence: memory is given back), path
+// challenge, closing/draining (3 PTO).
 #pragma once
 
 #include "common/base/error.hpp"

@@ -141,16 +141,36 @@ TEST(TransportEcn, IsGivenUpWhenMarksDoNotComeBack) {
     EXPECT_EQ(silent.mark(), net::Ecn::ect0);
 }
 
-TEST(TransportRepeater, RepeatsOnceAndOnlyTheNewest) {
+TEST(TransportRepeater, RepeatsEachMessageOnce) {
     Repeater repeater;
-    repeater.on_tail_sent(7, kStart, 40ms);
+    repeater.on_message_sent(7, kStart, 40ms);
+    repeater.on_message_sent(9, kStart + 1ms, 40ms);
     EXPECT_EQ(repeater.deadline(), kStart + 5ms);
     EXPECT_FALSE(repeater.take(kStart + 4ms));
     EXPECT_EQ(repeater.take(kStart + 5ms), 7U);
     EXPECT_FALSE(repeater.take(kStart + 5ms));
-    EXPECT_TRUE(repeater.repeating());
-    repeater.cancel();
-    EXPECT_FALSE(repeater.repeating());
+    EXPECT_EQ(repeater.take(kStart + 6ms), 9U);
+    EXPECT_FALSE(repeater.deadline());
+}
+
+TEST(TransportRepeater, LeavesOutWhatHasArrived) {
+    Repeater repeater;
+    repeater.on_message_sent(7, kStart, 40ms);
+    repeater.on_message_sent(9, kStart + 1ms, 40ms);
+    repeater.forget([](std::uint64_t number) { return number == 7; });
+    EXPECT_EQ(repeater.deadline(), kStart + 6ms);
+}
+
+TEST(TransportRepeater, DoesNotRepeatAFlow) {
+    Repeater repeater;
+    for (std::uint64_t number = 0; number < 1000; ++number) {
+        repeater.on_message_sent(number, kStart, 40ms);
+    }
+    int repeated = 0;
+    while (repeater.take(kStart + 1s)) {
+        ++repeated;
+    }
+    EXPECT_LE(repeated, 4);
 }
 
 }  // namespace
