@@ -13,6 +13,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -43,15 +44,15 @@ def _parse():
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1, help="of sizes, times and counts")
     parser.add_argument("--patience", type=float, default=600, help="seconds to wait for an idle machine before each run")
-    parser.add_argument("--congestion", help="ours; default: the first that there is of bbr and cubic")
+    parser.add_argument("--congestion", help="ours; default: what users get")
     parser.add_argument("--json", help="every figure of every run")
     return parser.parse_args()
 
 
 def _congestion(binaries):
-    """The algorithm that a user would get."""
+    """The algorithm that a user gets."""
     told = subprocess.run([binaries.find("transport-load"), "--help"], capture_output=True, text=True).stdout
-    return "bbr" if "bbr" in told else "cubic"
+    return re.search(r"--congestion TEXT=(\w+)", told)[1]
 
 
 def _chosen(rows, only):
