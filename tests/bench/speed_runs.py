@@ -98,16 +98,23 @@ def _entries(row, options, binaries):
     return present, absent
 
 
+def _least_disturbed(row, entry, lines, run, options, binaries):
+    """One that nobody disturbed, or the best of some attempts; one that failed only when all have."""
+    attempts = []
+    for _ in range(_ATTEMPTS):
+        attempts.append(measure_once(row, entry, lines, run, options, binaries))
+        print(_progress(attempts[-1]), file=sys.stderr, flush=True)
+        if not attempts[-1].problem and (attempts[-1].foreign <= _FOREIGN_SHARE or options.patience == 0):
+            break
+    return min(attempts, key=lambda each: (each.problem != "", each.foreign))
+
+
 def measure_row(row, lines, options, binaries, on_measured):
     """Calls back with every measurement; returns who was absent, and why."""
     entries, absent = _entries(row, options, binaries)
     for run in range(options.runs):
         for entry in entries:
-            for attempt in range(_ATTEMPTS):
-                found = measure_once(row, entry, lines, run, options, binaries)
-                print(_progress(found), file=sys.stderr, flush=True)
-                if not found.problem and (found.foreign <= _FOREIGN_SHARE or options.patience == 0):
-                    break
+            found = _least_disturbed(row, entry, lines, run, options, binaries)
             on_measured(found)
     return absent
 
