@@ -126,6 +126,3 @@ def _progress(found):
     return (f"{found.row} {found.name} #{found.run + 1}: {found.problem or figures} (foreign {found.foreign:.0%}"
             f"{'' if found.idle else ', not idle before'})")
 
-
-def sizes_of(options):
-    return f"{options.scale:g} of the size" if options.scale != 1 else "full size"
