@@ -37,6 +37,8 @@ class Measurement:
 def _transfer(row, entry, line, options):
     size = max(MIB, int(entry.size * MIB * options.scale))
     outcome = entry.rival.transfer(line, size, row.timeout)
+    if outcome.bytes == 0 or outcome.seconds <= 0:
+        raise speed_machine.RunError("nothing arrived")
     gigabytes = outcome.bytes / 1e9
     return {"mbit": 8 * outcome.bytes / 1e6 / outcome.seconds, "seconds": outcome.seconds, "bytes": outcome.bytes,
             "cpu_per_gb": outcome.cpu / gigabytes, "peak_mb": outcome.peak_mb, **outcome.details}
