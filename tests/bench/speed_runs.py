@@ -106,7 +106,8 @@ def _least_disturbed(row, entry, lines, run, options, binaries):
     for _ in range(_ATTEMPTS):
         attempts.append(measure_once(row, entry, lines, run, options, binaries))
         print(_progress(attempts[-1]), file=sys.stderr, flush=True)
-        if not attempts[-1].problem and (attempts[-1].foreign <= _FOREIGN_SHARE or options.patience == 0):
+        undisturbed = not attempts[-1].problem and attempts[-1].foreign <= _FOREIGN_SHARE
+        if undisturbed or options.patience == 0:
             break
     return min(attempts, key=lambda each: (each.problem != "", each.foreign))
 
