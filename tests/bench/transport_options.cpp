@@ -2,6 +2,7 @@
 
 #include "peer/transport/congestion.hpp"
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <string_view>
@@ -58,6 +59,13 @@ net::Endpoint endpoint(std::string_view option, const std::string& text) {
     return *parsed;
 }
 
+template <class Table, class Value>
+std::string name_of(const Table& table, Value value) {
+    const auto found = std::ranges::find(table, value, [](const auto& entry) { return entry.second; });
+    return found == table.end() ? "" : std::string{found->first};
+}
+
+/// The defaults are the product's.
 struct Words {
     std::string task;
     std::string local;
