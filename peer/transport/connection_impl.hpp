@@ -5,6 +5,7 @@
 
 #include "common/net/timer_table.hpp"
 #include "peer/transport/ack_tracker.hpp"
+#include "peer/transport/arrivals.hpp"
 #include "peer/transport/connection.hpp"
 #include "peer/transport/ecn.hpp"
 #include "peer/transport/packet_keys.hpp"
@@ -45,6 +46,8 @@ class Connection::Impl {
     void handle_mtu_exceeded(std::size_t size, TimePoint now);
 
     [[nodiscard]] std::optional<TimePoint> next_timeout() const { return timers_.next(); }
+
+    [[nodiscard]] std::optional<TimePoint> next_receive(TimePoint now) const;
 
     /// The streams; nullptr once the connection is ending.
     [[nodiscard]] Streams* streams() { return state_ == State::open ? &streams_ : nullptr; }
@@ -190,6 +193,7 @@ class Connection::Impl {
     Streams streams_;
     EcnValidator ecn_;
     Repeater repeater_;
+    Arrivals arrivals_;
 
     std::vector<std::unique_ptr<Path>> paths_;
     std::optional<PathId> active_;

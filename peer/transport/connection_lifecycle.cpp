@@ -19,6 +19,8 @@ constexpr Duration kSilence = 15s;
 // it.
 constexpr Duration kRestAfter = 3s;
 constexpr std::uint64_t kPacketsWorthARest = 16;
+// How long packets gather in the socket at most: 250 KB at 1 Gbit/s.
+constexpr Duration kLongestPatience = 2ms;
 
 }  // namespace
 
@@ -117,6 +119,22 @@ void Connection::Impl::rest(TimePoint now) {
     keys_.rest(now);
     events_.shrink();
     answers_.shrink();
+}
+
+std::optional<TimePoint> Connection::Impl::next_receive(TimePoint now) const {
+    const auto* path = active();
+    if (path == nullptr || state_ != State::open || !path->rtt.sampled()) {
+        return std::nullopt;
+    }
+    const auto patience = arrivals_.patience(now, path->rtt.min());
+    if (patience == 0s) {
+        return std::nullopt;
+    }
+    // Who sends wakes up for the next batch anyway.
+    if (const auto batch = timers_.at(Timer::pacing); batch && *batch <= now + patience) {
+        return std::max(*batch, now);
+    }
+    return arrivals_.dense(now) ? std::optional{now + std::min(patience, kLongestPatience)} : std::nullopt;
 }
 
 void Connection::Impl::handle_timeout(TimePoint now) {

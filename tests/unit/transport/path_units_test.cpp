@@ -1,3 +1,4 @@
+#include "peer/transport/arrivals.hpp"
 #include "peer/transport/ecn.hpp"
 #include "peer/transport/mtu_discovery.hpp"
 #include "peer/transport/path.hpp"
@@ -139,6 +140,35 @@ TEST(TransportEcn, IsGivenUpWhenMarksDoNotComeBack) {
     EXPECT_EQ(silent.mark(), net::Ecn::not_ect);
     silent.restart();
     EXPECT_EQ(silent.mark(), net::Ecn::ect0);
+}
+
+/// So many packets, one each `every`; the time of the last.
+TimePoint arrive(Arrivals& arrivals, int packets, Duration every) {
+    auto now = kStart;
+    for (int i = 0; i < packets; ++i) {
+        now += every;
+        arrivals.on_packet(now);
+    }
+    return now;
+}
+
+TEST(TransportArrivals, AreDenseWhileAFileFlows) {
+    Arrivals arrivals;
+    EXPECT_FALSE(arrivals.dense(kStart));
+    const auto last = arrive(arrivals, 64, 120us);
+    EXPECT_TRUE(arrivals.dense(last + 2ms));
+    EXPECT_FALSE(arrivals.dense(last + 10ms)) << "it has stopped";
+    Arrivals slow;
+    EXPECT_FALSE(slow.dense(arrive(slow, 64, 1ms)));
+}
+
+TEST(TransportArrivals, WaitForAShareOfTheRoundTripAndNeverBesideMessages) {
+    Arrivals arrivals;
+    EXPECT_EQ(arrivals.patience(kStart, 64ms), 2ms);
+    EXPECT_EQ(arrivals.patience(kStart, 1ms), 0ms) << "as long as a round trip would be too long";
+    arrivals.on_message(kStart);
+    EXPECT_EQ(arrivals.patience(kStart + 1s, 64ms), 0ms);
+    EXPECT_EQ(arrivals.patience(kStart + 10s, 64ms), 2ms);
 }
 
 TEST(TransportRepeater, RepeatsEachMessageOnce) {
