@@ -3,7 +3,9 @@
 import os
 import pathlib
 import shutil
+import subprocess
 import tempfile
+import unittest
 
 from case import DONE, LabCase
 
@@ -51,6 +53,13 @@ class Files(LabCase):
         self.assertEqual((status.st_mode & 0o777, status.st_mtime_ns), (0o754, _TIME_NS))
         self.assertEqual(receiver.wait_event("done")["bytes"], 5000)
         self.assertEqual(sender.wait_event("file")["hash"], receiver.wait_event("file")["hash"])
+
+    @unittest.skipUnless(shutil.which("b3sum"), "b3sum is not installed")
+    def test_the_hash_is_what_b3sum_prints(self):
+        sent = self.make_file("movie.mkv", 3_000_001)
+        _, receiver, inbox = self.transfer(sent)
+        printed = subprocess.run(["b3sum", "--no-names", inbox / "movie.mkv"], check=True, capture_output=True, text=True)
+        self.assertEqual(receiver.wait_event("file")["hash"], printed.stdout.strip())
 
     def test_existing_file_is_not_overwritten(self):
         sent = self.make_file("report.pdf", 3000)
