@@ -19,8 +19,6 @@ constexpr Duration kSilence = 15s;
 // it.
 constexpr Duration kRestAfter = 3s;
 constexpr std::uint64_t kPacketsWorthARest = 16;
-// How long packets gather in the socket at most: 250 KB at 1 Gbit/s.
-constexpr Duration kLongestPatience = 2ms;
 
 }  // namespace
 
@@ -134,7 +132,7 @@ std::optional<TimePoint> Connection::Impl::next_receive(TimePoint now) const {
     if (const auto batch = timers_.at(Timer::pacing); batch && *batch <= now + patience) {
         return std::max(*batch, now);
     }
-    return arrivals_.dense(now) ? std::optional{now + std::min(patience, kLongestPatience)} : std::nullopt;
+    return arrivals_.dense(now, patience) ? std::optional{now + patience} : std::nullopt;
 }
 
 void Connection::Impl::handle_timeout(TimePoint now) {

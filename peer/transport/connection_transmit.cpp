@@ -127,6 +127,9 @@ std::size_t Connection::Impl::build_packet(Path& path, ByteSpan out, Mode mode, 
         const bool message = streams_.write_frames(writer);
         traits.ack_eliciting = writer.size() > before;
         probes_pending_ = std::max(0, probes_pending_ - 1);
+        if (message) {
+            arrivals_.on_message(now);
+        }
         if (message && !streams_.has_urgent()) {
             repeater_.on_message_sent(sent_.next_number(), now, path.rtt.smoothed());
         }

@@ -154,21 +154,22 @@ TimePoint arrive(Arrivals& arrivals, int packets, Duration every) {
 
 TEST(TransportArrivals, AreDenseWhileAFileFlows) {
     Arrivals arrivals;
-    EXPECT_FALSE(arrivals.dense(kStart));
+    EXPECT_FALSE(arrivals.dense(kStart, 1ms));
     const auto last = arrive(arrivals, 64, 120us);
-    EXPECT_TRUE(arrivals.dense(last + 2ms));
-    EXPECT_FALSE(arrivals.dense(last + 10ms)) << "it has stopped";
+    EXPECT_TRUE(arrivals.dense(last + 2ms, 1ms));
+    EXPECT_FALSE(arrivals.dense(last + 10ms, 1ms)) << "it has stopped";
     Arrivals slow;
-    EXPECT_FALSE(slow.dense(arrive(slow, 64, 1ms)));
+    EXPECT_FALSE(slow.dense(arrive(slow, 64, 1ms), 1ms));
 }
 
 TEST(TransportArrivals, WaitForAShareOfTheRoundTripAndNeverBesideMessages) {
     Arrivals arrivals;
-    EXPECT_EQ(arrivals.patience(kStart, 64ms), 2ms);
+    EXPECT_EQ(arrivals.patience(kStart, 64ms), 1ms);
+    EXPECT_EQ(arrivals.patience(kStart, 1s), 2ms);
     EXPECT_EQ(arrivals.patience(kStart, 1ms), 0ms) << "as long as a round trip would be too long";
     arrivals.on_message(kStart);
     EXPECT_EQ(arrivals.patience(kStart + 1s, 64ms), 0ms);
-    EXPECT_EQ(arrivals.patience(kStart + 10s, 64ms), 2ms);
+    EXPECT_EQ(arrivals.patience(kStart + 10s, 64ms), 1ms);
 }
 
 TEST(TransportRepeater, RepeatsEachMessageOnce) {
