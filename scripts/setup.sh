@@ -12,7 +12,7 @@ packages=(
     # the lab
     nftables iproute2 util-linux procps python3 conntrack
     # what others say of our NATs and our server (tests/interop)
-    coturn stun-client tshark python3-aioice python3-gi gir1.2-nice-0.1
+    coturn b3sum stun-client tshark python3-aioice python3-gi gir1.2-nice-0.1
 )
 
 missing=()

@@ -31,6 +31,8 @@ class Aead {
     /// it is used.
     [[nodiscard]] virtual std::optional<ByteSpan> open(std::uint64_t nonce, ByteView associated,
                                                        ByteSpan buffer) const = 0;
+    /// Gives back what only speed needs; the next packets are a little slower.
+    virtual void rest() const = 0;
 };
 
 /// Nonce layout as in Noise §12: 4 zero bytes, then the 64-bit counter (little-endian for ChaCha, big-endian for GCM).

@@ -1,4 +1,4 @@
-// Hashes and key derivation: BLAKE2b for files and keys, HMAC-SHA1 and CRC32 live with STUN.
+// Hashes and key derivation: BLAKE2b for keys. Files have BLAKE3 (blake3.hpp); HMAC-SHA1 and CRC32 live with STUN.
 #pragma once
 
 #include "common/base/bytes.hpp"

@@ -1,5 +1,6 @@
 #include "common/io/udp_socket.hpp"
 
+#include "common/io/clock.hpp"
 #include "common/io/control.hpp"
 #include "common/io/convert.hpp"
 #include "common/io/sockaddr.hpp"
@@ -11,10 +12,12 @@
 #include <optional>
 #include <utility>
 
+#include <boost/asio/steady_timer.hpp>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 namespace pinhole::io {
 
@@ -40,9 +43,26 @@ SendResult classify(int error) {
 }  // namespace
 
 struct UdpSocket::State {
-    explicit State(const asio::any_io_executor& executor) : socket(executor) {}
+    explicit State(const asio::any_io_executor& executor) : socket(executor), timer(executor) {}
+
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+
+    ~State() { close(); }
+
+    [[nodiscard]] int descriptor() { return detached >= 0 ? detached : socket.native_handle(); }
+
+    [[nodiscard]] bool is_open() const { return detached >= 0 || socket.is_open(); }
+
+    /// The reactor wakes up for everything that arrives, whether somebody waits for it or not, unless it does not know
+    /// the socket.
+    void detach();
+    void attach();
+    void close();
 
     asio::ip::udp::socket socket;
+    asio::steady_timer timer;
+    int detached = -1;  ///< the socket while the reactor does not know it
     net::Endpoint local;
     std::optional<UdpReceiver> receiver;  ///< from the first receive on: most sockets of a burst never hear anything
     bool gso = true;
@@ -53,6 +73,36 @@ struct UdpSocket::State {
     SendResult send_each(const net::PathAddresses& path, ByteView payload, std::size_t segment_size, net::Ecn ecn);
     SendResult send_chunk(const net::PathAddresses& path, ByteView payload, std::size_t segment_size, net::Ecn ecn);
 };
+
+void UdpSocket::State::detach() {
+    if (socket.is_open()) {
+        boost::system::error_code ec;
+        const int descriptor = socket.release(ec);
+        detached = ec ? -1 : descriptor;
+    }
+}
+
+void UdpSocket::State::attach() {
+    if (detached < 0) {
+        return;
+    }
+    boost::system::error_code ec;
+    const auto protocol = local.address.is_v4() ? asio::ip::udp::v4() : asio::ip::udp::v6();
+    const int descriptor = std::exchange(detached, -1);
+    socket.assign(protocol, descriptor, ec);
+    if (ec) {
+        ::close(descriptor);
+    }
+}
+
+void UdpSocket::State::close() {
+    if (detached >= 0) {
+        ::close(std::exchange(detached, -1));
+    }
+    boost::system::error_code ignored;
+    socket.close(ignored);
+    timer.cancel();
+}
 
 int UdpSocket::State::send_message(const net::PathAddresses& path, ByteView payload, std::size_t segment_size,
                                    net::Ecn ecn, std::uint8_t ttl) {
@@ -79,7 +129,7 @@ int UdpSocket::State::send_message(const net::PathAddresses& path, ByteView payl
     message.msg_iovlen = 1;
     message.msg_control = control.size() > 0 ? buffer.bytes.data() : nullptr;
     message.msg_controllen = control.size();
-    while (::sendmsg(socket.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+    while (::sendmsg(descriptor(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
         if (errno != EINTR) {
             return errno;
         }
@@ -156,18 +206,24 @@ net::Endpoint UdpSocket::local() const {
 }
 
 asio::awaitable<std::error_code> UdpSocket::wait_readable() {
+    state_->attach();
     auto result = co_await state_->socket.async_wait(asio::ip::udp::socket::wait_read, use_tuple);
     co_return std::get<0>(result);
 }
 
-asio::awaitable<std::error_code> UdpSocket::wait_writable() {
-    auto result = co_await state_->socket.async_wait(asio::ip::udp::socket::wait_write, use_tuple);
+asio::awaitable<std::error_code> UdpSocket::wait_until(TimePoint when) {
+    if (!state_->is_open()) {
+        co_return std::make_error_code(std::errc::bad_file_descriptor);
+    }
+    state_->detach();
+    state_->timer.expires_at(to_steady(when));
+    auto result = co_await state_->timer.async_wait(use_tuple);
     co_return std::get<0>(result);
 }
 
 std::size_t UdpSocket::receive(const OnDatagram& on_datagram, const std::function<void()>& after_batch) {
     std::size_t delivered = 0;
-    auto& socket = state_->socket;
+    auto& socket = *state_;
     const auto deliver = [&](const net::Received& datagram) {
         on_datagram(datagram);
         return socket.is_open();
@@ -177,7 +233,7 @@ std::size_t UdpSocket::receive(const OnDatagram& on_datagram, const std::functio
             state_->receiver.emplace();
         }
         state_->receiver->clear();
-        const auto count = state_->receiver->receive(socket.native_handle());
+        const auto count = state_->receiver->receive(socket.descriptor());
         for (std::size_t i = 0; i < count && socket.is_open(); ++i) {
             delivered += state_->receiver->deliver(i, state_->local, deliver);
         }
@@ -192,7 +248,7 @@ std::size_t UdpSocket::receive(const OnDatagram& on_datagram, const std::functio
 }
 
 SendResult UdpSocket::send(const net::PathAddresses& path, ByteView payload, std::size_t segment_size, net::Ecn ecn) {
-    if (!state_->socket.is_open() || path.remote.address.family() != family()) {
+    if (!state_->is_open() || path.remote.address.family() != family()) {
         return SendResult::failed;
     }
     if (segment_size == 0 || segment_size >= payload.size()) {
@@ -211,7 +267,7 @@ SendResult UdpSocket::send(const net::PathAddresses& path, ByteView payload, std
 }
 
 SendResult UdpSocket::send_with_ttl(const net::PathAddresses& path, ByteView payload, std::uint8_t ttl) {
-    if (!state_->socket.is_open() || path.remote.address.family() != family()) {
+    if (!state_->is_open() || path.remote.address.family() != family()) {
         return SendResult::failed;
     }
     const int error = state_->send_message(path, payload, payload.size(), net::Ecn::not_ect, ttl);
@@ -219,16 +275,15 @@ SendResult UdpSocket::send_with_ttl(const net::PathAddresses& path, ByteView pay
 }
 
 void UdpSocket::close() {
-    boost::system::error_code ignored;
-    state_->socket.close(ignored);
+    state_->close();
 }
 
 bool UdpSocket::is_open() const {
-    return state_->socket.is_open();
+    return state_->is_open();
 }
 
 int UdpSocket::descriptor() const {
-    return state_->socket.native_handle();
+    return state_->descriptor();
 }
 
 }  // namespace pinhole::io

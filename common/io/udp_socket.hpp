@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/base/error.hpp"
+#include "common/base/time.hpp"
 #include "common/io/tokens.hpp"
 #include "common/net/datagram.hpp"
 
@@ -40,7 +41,9 @@ class UdpSocket {
 
     /// Ends with an error when the socket is closed. The object must not be moved meanwhile.
     [[nodiscard]] asio::awaitable<std::error_code> wait_readable();
-    [[nodiscard]] asio::awaitable<std::error_code> wait_writable();
+    /// Sleeps, and what arrives meanwhile gathers in the kernel: `receive` takes it together. Ends early, with an
+    /// error, when the socket is closed.
+    [[nodiscard]] asio::awaitable<std::error_code> wait_until(TimePoint when);
 
     /// Hands over what has arrived, up to about kReceiveBudget datagrams, without waiting; returns how many.
     /// `on_datagram` may send on and close this socket; the payload is valid until `after_batch`, which follows each

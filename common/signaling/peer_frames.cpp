@@ -3,12 +3,15 @@
 #include "common/signaling/peer_codec.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace pinhole::signaling {
 
 namespace {
 
 constexpr std::uint32_t kRawBit = 1U << 31;
+/// Buffers kept for further raw frames: 4 MiB, what a receiver has on its way to the disk.
+constexpr std::size_t kMaxSpares = 16;
 
 std::array<std::uint8_t, 4> big_endian(std::uint32_t value) {
     std::array<std::uint8_t, 4> bytes{};
@@ -49,23 +52,55 @@ Result<std::optional<Frame>> FrameReader::read(ByteView& bytes) {
     if (header_size_ < header_.size()) {
         return std::nullopt;
     }
-    const auto take = std::min(body_size_ - body_.size(), bytes.size());
-    body_.insert(body_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(take));
-    bytes = bytes.subspan(take);
-    if (body_.size() < body_size_) {
+    const auto piece = bytes.first(std::min(body_size_ - filled_, bytes.size()));
+    bytes = bytes.subspan(piece.size());
+    if (raw_) {
+        std::ranges::copy(piece, room().begin());
+        return filled(piece.size());
+    }
+    body_.insert(body_.end(), piece.begin(), piece.end());
+    filled_ += piece.size();
+    if (filled_ < body_size_) {
         return std::nullopt;
     }
     header_size_ = 0;
-    Bytes body;
-    body.swap(body_);
-    if (raw_) {
-        return std::optional<Frame>{std::move(body)};
-    }
+    filled_ = 0;
+    const auto body = std::exchange(body_, {});
     auto message = parse_peer_message(body);
     if (!message) {
         return std::unexpected(std::move(message.error()));
     }
     return std::optional<Frame>{std::move(*message)};
+}
+
+ByteSpan FrameReader::room() {
+    const bool reading = raw_ && header_size_ == header_.size();
+    return reading ? ByteSpan{body_}.subspan(filled_) : ByteSpan{};
+}
+
+std::optional<Frame> FrameReader::filled(std::size_t count) {
+    filled_ += count;
+    if (count == 0 || filled_ < body_size_) {
+        return std::nullopt;
+    }
+    header_size_ = 0;
+    filled_ = 0;
+    return std::exchange(body_, {});
+}
+
+void FrameReader::reuse(Bytes buffer) {
+    if (buffer.capacity() >= kMaxDataFrame && spares_.size() < kMaxSpares) {
+        spares_.push_back(std::move(buffer));
+    }
+}
+
+/// Small frames get memory of their own: a window full of them must not hold buffers of full size.
+void FrameReader::begin_raw() {
+    if (body_size_ > kMaxDataFrame / 2 && !spares_.empty()) {
+        body_ = std::move(spares_.back());
+        spares_.pop_back();
+    }
+    body_.resize(body_size_);
 }
 
 Status FrameReader::read_header(ByteView& bytes) {
@@ -91,7 +126,7 @@ Status FrameReader::read_header(ByteView& bytes) {
     // Memory follows the bytes that arrive, not the length that is announced; file data comes whole, so it is given
     // its room at once.
     if (raw_) {
-        body_.reserve(body_size_);
+        begin_raw();
     }
     return {};
 }

@@ -9,6 +9,7 @@
 #include "peer/cli/receive_command.hpp"
 #include "peer/cli/send_command.hpp"
 #include "peer/cli/strategy_list.hpp"
+#include "peer/transport/congestion.hpp"
 
 #include <chrono>
 #include <csignal>
@@ -30,6 +31,8 @@ struct CommandLine {
     std::string log_level = "warn";
     std::string only;
     std::string without;
+    std::string congestion = "bbr";
+    bool background = false;
     SendOptions send;
     ReceiveOptions receive;
     ChatOptions chat;
@@ -56,7 +59,8 @@ void add_global_options(CLI::App& app, CommandLine& line) {
             return net::Address::parse(text) ? std::string{} : "'" + text + "' is not an IP address";
         });
     auto* only = app.add_option("--only", line.only,
-                                "Connect by these strategies only: any of host, reverse, udp, predict, birthday")
+                                "Connect by these strategies only: any of host, reverse, udp, predict, birthday, "
+                                "tcp, relay")
                      ->type_name("LIST")
                      ->check([](const std::string& text) {
                          const auto excluded = excluded_by_only(text);
@@ -69,6 +73,14 @@ void add_global_options(CLI::App& app, CommandLine& line) {
             const auto excluded = excluded_by(text);
             return excluded ? std::string{} : excluded.error();
         });
+    app.add_option(
+           "--congestion", line.congestion,
+           "How what is sent shares the line with others: bbr keeps queues short and bears losses, cubic does as "
+           "TCP does, ledbat gives way to everything else")
+        ->check([](const std::string& text) {
+            return transport::congestion_algorithm(text) ? std::string{} : "'" + text + "' is not bbr, cubic or ledbat";
+        })
+        ->capture_default_str();
     app.add_flag("--json", line.global.json, "Events as JSON, one object a line, on standard output");
     app.add_option("--log-level", line.log_level, "Log on standard error")
         ->check(CLI::IsMember({"error", "warn", "info", "debug", "trace"}))
@@ -78,9 +90,12 @@ void add_global_options(CLI::App& app, CommandLine& line) {
 
 void add_transfer_commands(CLI::App& app, CommandLine& line) {
     auto* send = app.add_subcommand("send", "Send files and folders to a contact");
-    send->footer("Example:\n  pinhole send film.mkv holiday/ --to bob\n  tar c src | pinhole send - --to bob");
+    send->footer(
+        "Example:\n  pinhole send film.mkv holiday/ --to bob\n  tar c src | pinhole send - --to bob\n"
+        "  pinhole send backup.tar --to bob --background");
     send->add_option("PATH", line.send.paths, "Files and folders; - is standard input")->required();
     send->add_option("--to", line.send.to, "Contact, by name or ID")->required()->type_name("NAME|ID");
+    send->add_flag("--background", line.background, "Give way to everything else on the line (--congestion ledbat)");
     send->callback([&line] {
         const bool mixed = line.send.paths.size() > 1 && std::ranges::count(line.send.paths, "-") > 0;
         if (mixed) {
@@ -214,6 +229,8 @@ void raise_file_limit() {
 Exit execute(CommandLine& line, std::chrono::steady_clock::time_point started) {
     line.global.without = (line.only.empty() ? excluded_by(line.without) : excluded_by_only(line.only))
                               .value_or(std::vector<net::Strategy>{});
+    const auto congestion = transport::congestion_algorithm(line.background ? "ledbat" : line.congestion);
+    line.global.congestion = congestion.value_or(line.global.congestion);
     Output output{line.global.json ? Output::Format::json : Output::Format::human};
     auto environment = Environment::open(line.global, output, started);
     if (!environment) {

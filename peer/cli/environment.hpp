@@ -7,6 +7,7 @@
 #include "peer/cli/output.hpp"
 #include "peer/store/home.hpp"
 #include "peer/store/peer_database.hpp"
+#include "peer/transport/connection.hpp"
 
 #include <chrono>
 #include <optional>
@@ -22,6 +23,7 @@ struct GlobalOptions {
     std::optional<std::string> bind;
     bool json = false;
     std::vector<net::Strategy> without;  ///< that no connection may use
+    transport::CongestionAlgorithm congestion = transport::CongestionAlgorithm::bbr;
 };
 
 /// --server taken apart.

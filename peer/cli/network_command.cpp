@@ -56,6 +56,7 @@ Exit NetworkCommand::run() {
     config.services = static_cast<std::uint8_t>(services_ | kPing);
     config.report_cache = &report_cache_;
     config.without = environment_.options().without;
+    config.congestion = environment_.options().congestion;
     if (environment_.options().bind) {
         config.bind = net::Address::parse(*environment_.options().bind);
     }

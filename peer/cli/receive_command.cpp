@@ -6,8 +6,11 @@
 #include "peer/files/errors.hpp"
 #include "peer/session/errors.hpp"
 
+#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <istream>
+#include <set>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/read_until.hpp>
@@ -20,6 +23,8 @@ namespace {
 
 constexpr std::uint8_t kTransferStream = 2;
 constexpr std::size_t kMaxTransfersPerSession = 8;
+/// Bytes read at a time of what is not file data, as far as is known; the file data among them is copied.
+constexpr std::size_t kMessageRead = 4096;
 
 }  // namespace
 
@@ -113,15 +118,24 @@ void ReceiveCommand::read_stream(const Key& key) {
         }
         incoming.kind_read = true;
     }
-    while (incoming.receiver.wants_bytes() > 0) {
-        const auto bytes = read_some(*transport, key.second, incoming.receiver.wants_bytes());
-        if (bytes.empty()) {
-            break;
-        }
-        incoming.receiver.handle_bytes(bytes);
+    while (incoming.receiver.wants_bytes() > 0 && read_data(*transport, key, incoming.receiver)) {
         ask_disk(key, incoming);
     }
     pump(key);
+}
+
+/// Once; false when there is nothing now. File data goes to where it stays until it is on the disk.
+bool ReceiveCommand::read_data(transport::Connection& transport, const Key& key, files::Receiver& receiver) {
+    if (const auto room = receiver.data_room(); !room.empty()) {
+        const auto count = transport.read(key.second, room).value_or(0);
+        receiver.handle_data_read(count);
+        return count > 0;
+    }
+    std::array<std::uint8_t, kMessageRead> buffer;
+    const auto room = ByteSpan{buffer}.first(std::min(buffer.size(), receiver.wants_bytes()));
+    const auto count = transport.read(key.second, room).value_or(0);
+    receiver.handle_bytes(room.first(count));
+    return count > 0;
 }
 
 void ReceiveCommand::pump(const Key& key) {
@@ -160,14 +174,28 @@ void ReceiveCommand::ask_disk(const Key& key, Incoming& incoming) {
         if (!owner || !owner->sink) {
             return;
         }
-        worker_.post([this, key, owner, job] {
-            auto result = std::make_shared<Result<files::SinkResult>>(owner->sink->run(std::move(*job)));
-            boost::asio::post(io_, [this, key, owner, result] {
-                owner->receiver.handle_result(std::move(*result));
-                read_stream(key);
-                pump(key);
-            });
+        worker_.post([this, key, owner, job, stored = stored_] {
+            auto result = owner->sink->run(*job);
+            auto* data = std::get_if<Bytes>(&*job);
+            Stored done{.key = key, .incoming = owner, .result = std::move(result), .buffer = {}};
+            done.buffer = data != nullptr ? std::move(*data) : Bytes{};
+            if (stored->put(std::move(done))) {
+                boost::asio::post(io_, [this] { take_stored(); });
+            }
         });
+    }
+}
+
+void ReceiveCommand::take_stored() {
+    std::set<Key> keys;
+    for (auto& [key, incoming, result, buffer] : stored_->take()) {
+        incoming->receiver.handle_result(std::move(result));
+        incoming->receiver.reuse(std::move(buffer));
+        keys.insert(key);
+    }
+    for (const auto& key : keys) {
+        read_stream(key);
+        pump(key);
     }
 }
 

@@ -45,6 +45,14 @@ class ReceiveCommand final : public NetworkCommand {
         bool over = false;
     };
 
+    /// What the disk made of a command, and the buffer that came with it.
+    struct Stored {
+        Key key;
+        std::shared_ptr<Incoming> incoming;
+        Result<files::SinkResult> result;
+        Bytes buffer;
+    };
+
     void ready() override;
     void interrupt() override;
     void connected(shell::SessionId id) override;
@@ -56,8 +64,10 @@ class ReceiveCommand final : public NetworkCommand {
 
     void open_incoming(const Key& key);
     void read_stream(const Key& key);
+    bool read_data(transport::Connection& transport, const Key& key, files::Receiver& receiver);
     void pump(const Key& key);
     void ask_disk(const Key& key, Incoming& incoming);
+    void take_stored();
     void handle_event(const Key& key, const files::Event& event);
     void handle_offer(const Key& key, Incoming& incoming, const files::Offered& offered);
     void end_transfer(const Key& key, Exit exit);
@@ -73,6 +83,7 @@ class ReceiveCommand final : public NetworkCommand {
     std::optional<Key> only_;  ///< the transfer that --once is about: the last one offered
     StandardInput input_;
     boost::asio::streambuf answer_{256};
+    std::shared_ptr<Mailbox<Stored>> stored_ = std::make_shared<Mailbox<Stored>>();
     Worker worker_;  // last: it goes first, and its jobs use the rest
 };
 

@@ -123,14 +123,20 @@ void SendCommand::write_output(transport::Connection& transport) {
 
 void SendCommand::ask_disk() {
     for (auto demand = sender_->poll_demand(); demand > 0; --demand) {
-        worker_.post([this, source = source_] {
-            auto item = std::make_shared<Result<files::SourceItem>>(source->next());
-            boost::asio::post(io_, [this, item] {
-                sender_->handle_item(std::move(*item));
-                pump();
-            });
+        const auto buffer = std::make_shared<Bytes>(sender_->take_buffer());
+        worker_.post([this, source = source_, items = items_, buffer] {
+            if (items->put(source->next(std::move(*buffer)))) {
+                boost::asio::post(io_, [this] { take_items(); });
+            }
         });
     }
+}
+
+void SendCommand::take_items() {
+    for (auto& item : items_->take()) {
+        sender_->handle_item(std::move(item));
+    }
+    pump();
 }
 
 void SendCommand::handle_event(const files::Event& event) {

@@ -37,6 +37,7 @@ class SendCommand final : public NetworkCommand {
     void pump();
     void write_output(transport::Connection& transport);
     void ask_disk();
+    void take_items();
     void handle_event(const files::Event& event);
 
     SendOptions options_;
@@ -47,6 +48,7 @@ class SendCommand final : public NetworkCommand {
     std::optional<shell::SessionId> session_;
     std::optional<transport::StreamId> stream_;
     bool finished_stream_ = false;
+    std::shared_ptr<Mailbox<Result<files::SourceItem>>> items_ = std::make_shared<Mailbox<Result<files::SourceItem>>>();
     Worker worker_;  // last: it goes first, and its jobs use the rest
 };
 

@@ -39,7 +39,7 @@ crypto::Hash32 FileHash::finish() {
     writer.bytes(data);
     writer.bytes(runs_.finish());
     writer.u64(size_);
-    return crypto::blake2b(both);
+    return crypto::blake3(both);
 }
 
 }  // namespace pinhole::files

@@ -1,11 +1,11 @@
-// The hash of a file as it travels: BLAKE2b-256 of its content, so that `b2sum -l 256` says the same. Runs of zeros
-// that were not sent are not hashed either, or a sparse terabyte would take twenty minutes; a file with such runs has
-//   BLAKE2b-256(H(data without the runs) || H(offset and length of each run, 64 bits big-endian) || size, 64 bits)
+// The hash of a file as it travels: BLAKE3 of its content, so that `b3sum` says the same. Runs of zeros that were not
+// sent are not hashed either, so that a sparse file costs what it holds; a file with such runs has
+//   BLAKE3(H(data without the runs) || H(offset and length of each run, 64 bits big-endian) || size, 64 bits)
 // where adjacent runs count as one. Both sides feed it in order.
 #pragma once
 
 #include "common/base/bytes.hpp"
-#include "common/crypto/hash.hpp"
+#include "common/crypto/blake3.hpp"
 
 #include <cstdint>
 
@@ -23,8 +23,8 @@ class FileHash {
   private:
     void close_run();
 
-    crypto::Blake2b data_;
-    crypto::Blake2b runs_;
+    crypto::Blake3 data_;
+    crypto::Blake3 runs_;
     std::uint64_t size_ = 0;
     std::uint64_t run_length_ = 0;
     bool has_runs_ = false;

@@ -41,7 +41,7 @@ class FolderSink final : public Sink {
   public:
     FolderSink(Descriptor root, Rng& rng) : root_(std::move(root)), rng_(rng) {}
 
-    [[nodiscard]] Result<SinkResult> run(SinkCommand command) override {
+    [[nodiscard]] Result<SinkResult> run(const SinkCommand& command) override {
         if (std::holds_alternative<Discard>(command)) {
             part_.reset();
             levels_.clear();

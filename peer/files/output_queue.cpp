@@ -1,9 +1,18 @@
 #include "peer/files/output_queue.hpp"
 
+#include "peer/files/limits.hpp"
+
 #include <algorithm>
 #include <utility>
 
 namespace pinhole::files {
+
+namespace {
+
+/// What a window holds.
+constexpr std::size_t kMaxSpares = kWindow / kChunkSize;
+
+}  // namespace
 
 void OutputQueue::push(const signaling::PeerMessage& message) {
     segments_.push_back({.bytes = signaling::frame(message)});
@@ -52,10 +61,27 @@ void OutputQueue::consume(std::size_t count) {
         count -= step;
         data_sent_ += segment.data ? step : 0;
         if (offset_ == segment.bytes.size()) {
-            segments_.pop_front();
-            offset_ = 0;
+            pop_front();
         }
     }
+}
+
+void OutputQueue::pop_front() {
+    auto& segment = segments_.front();
+    if (segment.data && segment.bytes.capacity() >= kChunkSize && spares_.size() < kMaxSpares) {
+        spares_.push_back(std::move(segment.bytes));
+    }
+    segments_.pop_front();
+    offset_ = 0;
+}
+
+Bytes OutputQueue::take_spare() {
+    if (spares_.empty()) {
+        return {};
+    }
+    auto spare = std::move(spares_.back());
+    spares_.pop_back();
+    return spare;
 }
 
 }  // namespace pinhole::files

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <vector>
 
 namespace pinhole::files {
 
@@ -17,6 +18,8 @@ class OutputQueue {
     void push_stream_kind(signaling::StreamKind kind);
     /// A raw data frame; the bytes are moved, not copied.
     void push_data(Bytes bytes);
+    /// The buffer of a data frame that has left, for another one; empty when there is none.
+    [[nodiscard]] Bytes take_spare();
     /// Drops every frame whose first byte has not left.
     void drop_unsent();
     void clear();
@@ -39,7 +42,10 @@ class OutputQueue {
         bool data = false;
     };
 
+    void pop_front();
+
     std::deque<Segment> segments_;
+    std::vector<Bytes> spares_;
     std::size_t offset_ = 0;
     std::size_t size_ = 0;
     std::uint64_t data_sent_ = 0;

@@ -37,6 +37,21 @@ void Receiver::handle_bytes(ByteView bytes) {
     }
 }
 
+ByteSpan Receiver::data_room() {
+    const auto room = phase_ == Phase::receiving ? reader_.room() : ByteSpan{};
+    return room.first(std::min(room.size(), wants_bytes()));
+}
+
+void Receiver::handle_data_read(std::size_t count) {
+    auto frame = reader_.filled(count);
+    if (!frame) {
+        return;
+    }
+    if (auto handled = handle_frame(*std::move(frame)); !handled) {
+        fail_here(std::move(handled.error()));
+    }
+}
+
 Status Receiver::handle_frame(signaling::Frame frame) {
     if (auto* data = std::get_if<Bytes>(&frame)) {
         return phase_ == Phase::receiving ? handle_data(std::move(*data)) : Status{fail(Errc::protocol)};

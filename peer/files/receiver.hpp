@@ -40,6 +40,11 @@ class Receiver {
     void handle_bytes(ByteView bytes);
     void handle_closed(const Error& why);
     [[nodiscard]] std::size_t wants_bytes() const;
+    /// Where the next bytes of the stream are to be read to, at most wants_bytes() of them, so that file data is not
+    /// copied; empty when they have to go through handle_bytes.
+    [[nodiscard]] ByteSpan data_room();
+    /// So many bytes were read to there.
+    void handle_data_read(std::size_t count);
 
     [[nodiscard]] ByteView output() const { return output_.front(); }
 
@@ -55,6 +60,9 @@ class Receiver {
     [[nodiscard]] std::optional<SinkCommand> poll_command();
     /// One result for each command, in order.
     void handle_result(Result<SinkResult> result);
+
+    /// The buffer of a command that was carried out, so that a steady flow allocates nothing.
+    void reuse(Bytes buffer) { reader_.reuse(std::move(buffer)); }
 
     /// Ends the transfer (Ctrl-C) and tells the other side. Failed{cancelled} follows.
     void cancel();

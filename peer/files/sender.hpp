@@ -36,6 +36,10 @@ class Sender {
     // --- the disk
     /// How many more times the shell is to call Source::next; each call is owed one handle_item, in order.
     [[nodiscard]] std::size_t poll_demand();
+
+    /// A buffer for each call, so that a steady flow allocates nothing; maybe empty.
+    [[nodiscard]] Bytes take_buffer() { return output_.take_spare(); }
+
     /// An error ends the transfer and is told to the other side.
     void handle_item(Result<SourceItem> item);
 

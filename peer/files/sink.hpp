@@ -22,7 +22,7 @@ class Sink {
     virtual ~Sink() = default;
 
     /// After an error every further command fails with the same error, except Discard, which always succeeds.
-    [[nodiscard]] virtual Result<SinkResult> run(SinkCommand command) = 0;
+    [[nodiscard]] virtual Result<SinkResult> run(const SinkCommand& command) = 0;
 };
 
 /// The folder must exist. `rng` names the hidden files and must outlive the sink; it is used on the worker thread.

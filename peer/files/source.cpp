@@ -55,6 +55,15 @@ bool is_zero(ByteView bytes) {
     return bytes.front() == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
 }
 
+/// The buffer, or another one where it is too small, or so large that a small file would waste it.
+Bytes sized(Bytes buffer, std::size_t size) {
+    if (buffer.capacity() < size || size < kChunkSize / 2) {
+        return Bytes(size);
+    }
+    buffer.resize(size);
+    return buffer;
+}
+
 class PathSource final : public Source {
   public:
     PathSource(std::vector<std::string> roots, signaling::TransferOffer offer)
@@ -62,9 +71,11 @@ class PathSource final : public Source {
 
     [[nodiscard]] const signaling::TransferOffer& offer() const override { return offer_; }
 
-    [[nodiscard]] Result<SourceItem> next() override { return file_ ? next_of_file() : next_entry(); }
-
   private:
+    [[nodiscard]] Result<SourceItem> read_next(Bytes buffer) override {
+        return file_ ? next_of_file(std::move(buffer)) : next_entry();
+    }
+
     struct OpenFile {
         Found found;
         std::uint64_t size = 0;
@@ -73,9 +84,9 @@ class PathSource final : public Source {
     };
 
     Result<SourceItem> next_entry();
-    Result<SourceItem> next_of_file();
+    Result<SourceItem> next_of_file(Bytes buffer);
     Result<SourceItem> finish_file();
-    Result<SourceItem> read_chunk(std::size_t size);
+    Result<SourceItem> read_chunk(std::size_t size, Bytes buffer);
     [[nodiscard]] std::uint64_t hole_at_offset() const;
     [[nodiscard]] std::unexpected<Error> changed() const;
 
@@ -105,7 +116,7 @@ Result<SourceItem> PathSource::next_entry() {
     return header;
 }
 
-Result<SourceItem> PathSource::next_of_file() {
+Result<SourceItem> PathSource::next_of_file(Bytes buffer) {
     const auto rest = file_->size - file_->hash.size();
     if (rest == 0) {
         return finish_file();
@@ -114,7 +125,7 @@ Result<SourceItem> PathSource::next_of_file() {
         file_->hash.zeros(hole);
         return signaling::ZeroRun{hole};
     }
-    return read_chunk(static_cast<std::size_t>(std::min<std::uint64_t>(rest, kChunkSize)));
+    return read_chunk(static_cast<std::size_t>(std::min<std::uint64_t>(rest, kChunkSize)), std::move(buffer));
 }
 
 /// Zeros from here on that the file system does not even store, in whole chunks unless they reach the end.
@@ -133,8 +144,8 @@ std::uint64_t PathSource::hole_at_offset() const {
     return hole - hole % kChunkSize;
 }
 
-Result<SourceItem> PathSource::read_chunk(std::size_t size) {
-    Bytes bytes(size);
+Result<SourceItem> PathSource::read_chunk(std::size_t size, Bytes buffer) {
+    auto bytes = sized(std::move(buffer), size);
     std::size_t got = 0;
     while (got < size) {
         const auto offset = static_cast<off_t>(file_->hash.size() + got);
@@ -182,20 +193,20 @@ class StreamSource final : public Source {
 
     [[nodiscard]] const signaling::TransferOffer& offer() const override { return offer_; }
 
-    [[nodiscard]] Result<SourceItem> next() override {
+  private:
+    enum class Next : std::uint8_t { header, data, end };
+
+    [[nodiscard]] Result<SourceItem> read_next(Bytes buffer) override {
         switch (std::exchange(next_, next_ == Next::header ? Next::data : next_)) {
             case Next::header:
                 return header();
             case Next::data:
-                return read();
+                return read(std::move(buffer));
             case Next::end:
                 break;
         }
         return signaling::TransferEnd{};
     }
-
-  private:
-    enum class Next : std::uint8_t { header, data, end };
 
     [[nodiscard]] signaling::EntryHeader header() const {
         timespec now{};
@@ -204,8 +215,8 @@ class StreamSource final : public Source {
     }
 
     /// What is there, so that a slow pipe is not held back until a chunk is full.
-    Result<SourceItem> read() {
-        Bytes bytes(kChunkSize);
+    Result<SourceItem> read(Bytes buffer) {
+        auto bytes = sized(std::move(buffer), kChunkSize);
         auto count = ::read(descriptor_, bytes.data(), bytes.size());
         while (count < 0 && (errno == EINTR || errno == EAGAIN)) {
             pollfd readable{.fd = descriptor_, .events = POLLIN, .revents = 0};

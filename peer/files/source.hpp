@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace pinhole::files {
 
@@ -21,8 +22,13 @@ class Source {
 
     /// What will be sent, counted when the source was opened.
     [[nodiscard]] virtual const signaling::TransferOffer& offer() const = 0;
-    /// The next item; TransferEnd is the last. After an error there is nothing more.
-    [[nodiscard]] virtual Result<SourceItem> next() = 0;
+
+    /// The next item; TransferEnd is the last. After an error there is nothing more. File data comes in `buffer` when
+    /// that has the room.
+    [[nodiscard]] Result<SourceItem> next(Bytes buffer = {}) { return read_next(std::move(buffer)); }
+
+  private:
+    [[nodiscard]] virtual Result<SourceItem> read_next(Bytes buffer) = 0;
 };
 
 /// Counts what the paths hold (blocking, touches every entry once) and prepares to walk them. Errors: not_found,

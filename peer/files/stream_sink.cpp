@@ -23,7 +23,7 @@ class StreamSink final : public Sink {
   public:
     explicit StreamSink(int descriptor) : descriptor_(descriptor) {}
 
-    [[nodiscard]] Result<SinkResult> run(SinkCommand command) override {
+    [[nodiscard]] Result<SinkResult> run(const SinkCommand& command) override {
         if (std::holds_alternative<Discard>(command)) {
             return std::nullopt;
         }

@@ -44,7 +44,14 @@ Status Node::Impl::start() {
             }
         };
     };
-    sockets_->start({.datagram = guarded(&Impl::handle_datagram), .batch_over = guarded(&Impl::pump)});
+    sockets_->start({.datagram = guarded(&Impl::handle_datagram), .batch_over = [weak]() -> std::optional<TimePoint> {
+                         const auto self = weak.lock();
+                         if (!self || self->stopped_) {
+                             return std::nullopt;
+                         }
+                         self->pump();
+                         return self->next_receive();
+                     }});
     start_tcp();
     server_ = std::make_shared<ServerConnection>(
         io_, config_.server,
@@ -388,20 +395,28 @@ void Node::Impl::rearm() {
     for (const auto& [id, session] : sessions_) {
         next = earliest(next, session->next_timeout());
     }
-    if (next == armed_) {
+    // A timer that fires too early does no harm; to move it with every packet costs a system call each time.
+    if (!next || (armed_ && *armed_ <= *next)) {
         return;
     }
     armed_ = next;
-    timer_.cancel();
-    if (!next) {
-        return;
-    }
     timer_.expires_at(io::to_steady(*next));
     timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
         if (const auto self = weak.lock(); self && !error && !self->stopped_) {
             self->handle_timer();
         }
     });
+}
+
+std::optional<TimePoint> Node::Impl::next_receive() {
+    const auto now = io::now();
+    std::optional<TimePoint> next;
+    for (const auto& [id, session] : sessions_) {
+        if (auto* transport = session->transport()) {
+            next = earliest(next, transport->next_receive(now));
+        }
+    }
+    return next;
 }
 
 void Node::Impl::handle_timer() {

@@ -29,7 +29,8 @@ struct NodeConfig {
     std::uint8_t services = 0;         ///< bits of session::Service that incoming calls may use
     Duration path_patience = 10s;
     std::vector<net::Strategy> without{};  ///< strategies that no call may use
-    ReportCache* report_cache = nullptr;   ///< outlives the node; null: every node measures for itself
+    transport::CongestionAlgorithm congestion = transport::CongestionAlgorithm::bbr;  ///< of what we send
+    ReportCache* report_cache = nullptr;  ///< outlives the node; null: every node measures for itself
 };
 
 /// What is different when a call is placed again.

@@ -236,6 +236,7 @@ session::SessionConfig Node::Impl::session_config(const crypto::PeerId& remote, 
     config.services = services;
     config.path_patience = config_.path_patience;
     config.without = config_.without;
+    config.transport.congestion = config_.congestion;
     config.probe_budget = &probe_budget_;
     config.stun = stun_;
     if (reporter_) {

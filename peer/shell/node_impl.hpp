@@ -96,6 +96,7 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
               session::Session* session);
     void pump();
     void rearm();
+    [[nodiscard]] std::optional<TimePoint> next_receive();
     void handle_timer();
     [[nodiscard]] session::SessionConfig session_config(const crypto::PeerId& remote, std::uint8_t services);
 

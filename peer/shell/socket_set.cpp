@@ -108,18 +108,25 @@ void SocketSet::close_extra(const net::Endpoint& local) {
 }
 
 asio::awaitable<void> SocketSet::receive_loop(std::shared_ptr<io::UdpSocket> socket) {
+    std::optional<TimePoint> look_at;
     while (!closed_ && socket->is_open()) {
-        const auto error = co_await socket->wait_readable();
+        std::error_code error;
+        if (look_at) {
+            error = co_await socket->wait_until(*look_at);
+        } else {
+            error = co_await socket->wait_readable();
+        }
         if (closed_ || !socket->is_open()) {
             co_return;
         }
+        look_at.reset();
         if (error) {
             log::debug("UDP receive: {}", error.message());
             continue;
         }
         socket->receive([this](const net::Received& datagram) { callbacks_.datagram(datagram); });
         if (!closed_) {
-            callbacks_.batch_over();
+            look_at = callbacks_.batch_over();
         }
     }
 }

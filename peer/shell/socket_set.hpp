@@ -26,7 +26,8 @@ class SocketSet : public std::enable_shared_from_this<SocketSet> {
 
     struct Callbacks {
         std::function<void(const net::Received&)> datagram;
-        std::function<void()> batch_over;  ///< what had arrived is handed over
+        /// What had arrived is handed over. When to look again; nullopt: as soon as something arrives.
+        std::function<std::optional<TimePoint>()> batch_over;
     };
 
     explicit SocketSet(boost::asio::any_io_executor executor) : executor_(std::move(executor)) {}

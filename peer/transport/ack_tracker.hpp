@@ -42,6 +42,8 @@ class AckTracker {
     /// Writes an ACK frame if it fits and returns the largest number in it.
     [[nodiscard]] std::optional<std::uint64_t> write(ByteWriter& out, TimePoint now);
 
+    void rest() { received_.shrink(); }
+
   private:
     [[nodiscard]] bool reordered(std::uint64_t number, std::uint64_t expected) const;
 

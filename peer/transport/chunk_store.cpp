@@ -20,7 +20,34 @@ void ChunkPool::give(std::unique_ptr<Chunk> chunk) {
     }
 }
 
+bool ChunkStore::write_small(std::uint64_t offset, ByteView bytes) {
+    const bool first = chunks_.empty() && !small_.bytes;
+    if (!first || bytes.empty() || bytes.size() > kSmall) {
+        return false;
+    }
+    small_ = {std::make_unique_for_overwrite<std::uint8_t[]>(bytes.size()), offset, bytes.size()};
+    std::ranges::copy(bytes, small_.bytes.get());
+    return true;
+}
+
+/// What was small becomes chunks like anything else.
+void ChunkStore::unfold() {
+    if (const auto small = std::exchange(small_, {}); small.bytes) {
+        // Its front may have been released.
+        const auto begin = std::max(small.begin, first_ * kChunkSize);
+        write_chunks(begin,
+                     ByteView{small.bytes.get(), small.size}.subspan(static_cast<std::size_t>(begin - small.begin)));
+    }
+}
+
 void ChunkStore::write(std::uint64_t offset, ByteView bytes) {
+    if (!write_small(offset, bytes)) {
+        unfold();
+        write_chunks(offset, bytes);
+    }
+}
+
+void ChunkStore::write_chunks(std::uint64_t offset, ByteView bytes) {
     while (!bytes.empty()) {
         const auto index = static_cast<std::size_t>(offset / kChunkSize - first_);
         while (chunks_.size() <= index) {
@@ -39,6 +66,10 @@ void ChunkStore::write(std::uint64_t offset, ByteView bytes) {
 }
 
 void ChunkStore::read(std::uint64_t offset, ByteSpan out) const {
+    if (small_.bytes) {
+        std::copy_n(&small_.bytes[static_cast<std::size_t>(offset - small_.begin)], out.size(), out.data());
+        return;
+    }
     while (!out.empty()) {
         const auto& chunk = chunks_[static_cast<std::size_t>(offset / kChunkSize - first_)];
         const auto at = static_cast<std::size_t>(offset % kChunkSize);
@@ -50,6 +81,9 @@ void ChunkStore::read(std::uint64_t offset, ByteSpan out) const {
 }
 
 void ChunkStore::release_below(std::uint64_t offset) {
+    if (small_.bytes && small_.begin + small_.size <= offset) {
+        small_ = {};
+    }
     while (!chunks_.empty() && (first_ + 1) * kChunkSize <= offset) {
         pool_->give(chunks_.pop_front());
         ++first_;
@@ -60,6 +94,7 @@ void ChunkStore::release_below(std::uint64_t offset) {
 }
 
 void ChunkStore::clear(std::uint64_t offset) {
+    small_ = {};
     while (!chunks_.empty()) {
         pool_->give(chunks_.pop_front());
     }

@@ -6,8 +6,12 @@
 #include "peer/transport/connection.hpp"
 #include "peer/transport/delivery_rate.hpp"
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
 
 namespace pinhole::transport {
 
@@ -69,6 +73,15 @@ class CongestionController {
     /// Bytes a second.
     [[nodiscard]] virtual double pacing_rate(Duration smoothed_rtt) const = 0;
 };
+
+/// Names for command lines.
+inline constexpr std::array kCongestionAlgorithms{
+    std::pair{std::string_view{"bbr"}, CongestionAlgorithm::bbr},
+    std::pair{std::string_view{"cubic"}, CongestionAlgorithm::cubic},
+    std::pair{std::string_view{"ledbat"}, CongestionAlgorithm::ledbat},
+};
+
+[[nodiscard]] std::optional<CongestionAlgorithm> congestion_algorithm(std::string_view name);
 
 [[nodiscard]] std::unique_ptr<CongestionController> make_congestion_controller(CongestionAlgorithm algorithm,
                                                                                std::size_t mtu);

@@ -68,6 +68,10 @@ std::optional<TimePoint> Connection::next_timeout() const {
     return impl_->next_timeout();
 }
 
+std::optional<TimePoint> Connection::next_receive(TimePoint now) const {
+    return impl_->next_receive(now);
+}
+
 Result<StreamId> Connection::open_stream(Priority priority) {
     auto* streams = impl_->streams();
     return streams != nullptr ? streams->open(priority) : fail(TransportErrc::closed);

@@ -4,7 +4,8 @@
 // until empty, then sleep until next_timeout().
 //
 // Timers: loss detection or probe (RFC 9002 §6), delayed acknowledgement, pacing, keepalive (also once when data stops
-// coming while nothing of ours is in flight), idle (peer gone), path challenge, closing/draining (3 PTO).
+// coming while nothing of ours is in flight), idle (peer gone), rest (3 s of silence: memory is given back), path
+// challenge, closing/draining (3 PTO).
 #pragma once
 
 #include "common/base/error.hpp"
@@ -197,6 +198,9 @@ class Connection {
     /// The shell says so when the kernel refused a size (EMSGSIZE).
     void handle_mtu_exceeded(std::size_t size, TimePoint now);
     [[nodiscard]] std::optional<TimePoint> next_timeout() const;
+    /// While a file flows, when to look for datagrams next, a millisecond from `now` or two: whoever sleeps until then
+    /// instead of until something arrives wakes up once for many. nullopt: what arrives must not wait.
+    [[nodiscard]] std::optional<TimePoint> next_receive(TimePoint now) const;
 
     // --- streams
     [[nodiscard]] Result<StreamId> open_stream(Priority priority);

@@ -5,6 +5,7 @@
 
 #include "common/net/timer_table.hpp"
 #include "peer/transport/ack_tracker.hpp"
+#include "peer/transport/arrivals.hpp"
 #include "peer/transport/connection.hpp"
 #include "peer/transport/ecn.hpp"
 #include "peer/transport/packet_keys.hpp"
@@ -46,6 +47,8 @@ class Connection::Impl {
 
     [[nodiscard]] std::optional<TimePoint> next_timeout() const { return timers_.next(); }
 
+    [[nodiscard]] std::optional<TimePoint> next_receive(TimePoint now) const;
+
     /// The streams; nullptr once the connection is ending.
     [[nodiscard]] Streams* streams() { return state_ == State::open ? &streams_ : nullptr; }
 
@@ -77,6 +80,7 @@ class Connection::Impl {
         candidates,
         mtu,
         repeat,
+        rest,
         closing,
         count
     };
@@ -122,6 +126,7 @@ class Connection::Impl {
     void detect_losses_below(Path& path, TimePoint now, LossRound& round);
     void declare_lost(SentPacket& packet, TimePoint now);
     void requeue_frames(const SentPacket& packet);
+    void repeat_messages(std::uint64_t number);
     void abandon_packets(PathId path, std::size_t min_size, TimePoint now);
     void on_loss_timer(TimePoint now);
     [[nodiscard]] std::optional<TimePoint> loss_deadline() const;
@@ -133,7 +138,8 @@ class Connection::Impl {
     [[nodiscard]] std::optional<TransmitBatch> transmit_response(ByteSpan out, TimePoint now);
     [[nodiscard]] std::optional<TransmitBatch> transmit_challenge(ByteSpan out, TimePoint now);
     [[nodiscard]] std::optional<TransmitBatch> transmit_close(ByteSpan out, TimePoint now);
-    [[nodiscard]] Mode mode_for(Path& path, std::size_t packet, bool paced) const;
+    /// `over`: bytes that may be in flight beyond the window.
+    [[nodiscard]] Mode mode_for(const Path& path, std::size_t packet, std::size_t over, bool paced) const;
     [[nodiscard]] std::size_t build_packet(Path& path, ByteSpan out, Mode mode, TimePoint now);
     [[nodiscard]] bool wants_ping_with_ack();
     void note_blocked(Path& path, Mode mode, bool paced);
@@ -166,6 +172,8 @@ class Connection::Impl {
     void rearm(TimePoint now);
     void on_timer(Timer timer, TimePoint now);
     [[nodiscard]] std::optional<TimePoint> keepalive_deadline() const;
+    [[nodiscard]] std::optional<TimePoint> rest_deadline() const;
+    void rest(TimePoint now);
     void handle_close(const CloseFrame& frame, TimePoint now);
     void on_closing_timer(TimePoint now);
     void end(Closed event);
@@ -185,6 +193,7 @@ class Connection::Impl {
     Streams streams_;
     EcnValidator ecn_;
     Repeater repeater_;
+    Arrivals arrivals_;
 
     std::vector<std::unique_ptr<Path>> paths_;
     std::optional<PathId> active_;
@@ -213,6 +222,8 @@ class Connection::Impl {
     std::optional<TimePoint> last_heard_;
     /// When stream data arrived last, until an acknowledgement shows that we are heard or we have asked.
     std::optional<TimePoint> last_data_;
+    /// Packets of both directions at the last rest; nullopt before the first.
+    std::optional<std::uint64_t> packets_at_rest_;
 
     CloseReason close_reason_ = CloseReason::done;
     std::string close_detail_;

@@ -15,6 +15,10 @@ constexpr int kMaxCloseAnswers = 8;
 constexpr Duration kQuietAfterData = 1s;
 // Silence of the peer until it is asked, where no idle timeout says so.
 constexpr Duration kSilence = 15s;
+// Silence after which memory that a flow needed is given back. Keepalives need none, so packets have to make it worth
+// it.
+constexpr Duration kRestAfter = 3s;
+constexpr std::uint64_t kPacketsWorthARest = 16;
 
 }  // namespace
 
@@ -67,6 +71,7 @@ void Connection::Impl::rearm(TimePoint now) {
     const bool ends_when_idle = last_heard_ && config_.idle_timeout > 0s;
     arm(Timer::idle, ends_when_idle ? std::optional{*last_heard_ + config_.idle_timeout} : std::nullopt);
     arm(Timer::repeat, repeater_.deadline());
+    arm(Timer::rest, rest_deadline());
     std::optional<TimePoint> candidates;
     for (const auto& candidate : candidates_) {
         candidates = earliest(candidates, candidate.next_action);
@@ -95,6 +100,41 @@ std::optional<TimePoint> Connection::Impl::keepalive_deadline() const {
     return next;
 }
 
+std::optional<TimePoint> Connection::Impl::rest_deadline() const {
+    const auto packets = stats_.packets_sent + stats_.packets_received;
+    if (!last_sent_ || !last_heard_ || (packets_at_rest_ && packets < *packets_at_rest_ + kPacketsWorthARest)) {
+        return std::nullopt;
+    }
+    return std::max(*last_sent_, *last_heard_) + kRestAfter;
+}
+
+void Connection::Impl::rest(TimePoint now) {
+    packets_at_rest_ = stats_.packets_sent + stats_.packets_received;
+    forget_settled(now);
+    sent_.rest();
+    acks_.rest();
+    streams_.rest();
+    keys_.rest(now);
+    events_.shrink();
+    answers_.shrink();
+}
+
+std::optional<TimePoint> Connection::Impl::next_receive(TimePoint now) const {
+    const auto* path = active();
+    if (path == nullptr || state_ != State::open || !path->rtt.sampled()) {
+        return std::nullopt;
+    }
+    const auto patience = arrivals_.patience(now, path->rtt.min());
+    if (patience == 0s) {
+        return std::nullopt;
+    }
+    // Who sends wakes up for the next batch anyway.
+    if (const auto batch = timers_.at(Timer::pacing); batch && *batch <= now + patience) {
+        return std::max(*batch, now);
+    }
+    return arrivals_.dense(now, patience) ? std::optional{now + patience} : std::nullopt;
+}
+
 void Connection::Impl::handle_timeout(TimePoint now) {
     while (const auto timer = timers_.expire(now)) {
         on_timer(*timer, now);
@@ -118,9 +158,12 @@ void Connection::Impl::on_timer(Timer timer, TimePoint now) {
             age_candidates(now);
             break;
         case Timer::repeat:
-            if (const auto number = repeater_.take(now); number && !sent_.acknowledged(*number)) {
-                requeue_frames(sent_.at(*number));
+            while (const auto number = repeater_.take(now)) {
+                repeat_messages(*number);
             }
+            break;
+        case Timer::rest:
+            rest(now);
             break;
         case Timer::closing:
             on_closing_timer(now);

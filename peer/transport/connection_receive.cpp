@@ -33,6 +33,7 @@ void Connection::Impl::handle_datagram(const net::Received& datagram, TimePoint 
         return;
     }
     ++stats_.packets_received;
+    arrivals_.on_packet(now);
     stats_.bytes_received += size;
     last_heard_ = now;
     silent_paths_ = 0;
@@ -79,6 +80,9 @@ struct Connection::Impl::FrameVisitor {
     Outcome operator()(const StreamFrame& frame) const {
         eliciting();
         self.last_data_ = arrival.now;
+        if (frame.priority != Priority::file) {
+            self.arrivals_.on_message(arrival.now);
+        }
         const auto taken = self.streams_.handle(frame);
         if (!taken) {
             return std::unexpected(taken.error());

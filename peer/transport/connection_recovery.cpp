@@ -114,6 +114,7 @@ void Connection::Impl::settle_ack_round(const AckFrame& frame, std::size_t newly
         const auto& newest = sent_.at(std::max(frame.largest, sent_.next_number() - sent_.size()));
         path->congestion->on_congestion({.now = now, .newest_sent = newest.sent, .ecn = true});
     }
+    repeater_.forget([this](std::uint64_t number) { return sent_.acknowledged(number); });
     forget_settled(now);
 }
 
@@ -221,6 +222,18 @@ void Connection::Impl::declare_lost(SentPacket& packet, TimePoint now) {
 void Connection::Impl::requeue_frames(const SentPacket& packet) {
     for (std::size_t i = 0; i < packet.frames; ++i) {
         streams_.on_lost(sent_.frame(packet, i));
+    }
+}
+
+void Connection::Impl::repeat_messages(std::uint64_t number) {
+    if (sent_.acknowledged(number)) {
+        return;
+    }
+    const auto& packet = sent_.at(number);
+    for (std::size_t i = 0; i < packet.frames; ++i) {
+        if (const auto& frame = sent_.frame(packet, i); streams_.urgent(frame)) {
+            streams_.on_lost(frame);
+        }
     }
 }
 

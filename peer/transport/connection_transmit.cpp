@@ -14,6 +14,8 @@ constexpr std::uint64_t kSkipEvery = 500;
 constexpr int kPingEvery = 32;
 // Sent packets that are remembered at once: kMaximumWindow in packets of 250 bytes, 12 MiB of records.
 constexpr std::size_t kMaxSentPackets = 1U << 18;
+// Packets with messages that the pacer lets pass in debt, and that may be in flight beyond the window.
+constexpr std::size_t kUrgentPackets = 2;
 // From the second probe timeout in a row on, the size itself may be the problem.
 constexpr std::uint32_t kProbesBeforeBaseSize = 2;
 
@@ -51,11 +53,14 @@ std::optional<TransmitBatch> Connection::Impl::transmit_batch(Path& path, ByteSp
     }
     const auto quantum = std::min(out.size(), Pacer::quantum(path.rate(), mtu));
     const bool paced = !path.pacer.may_send();
+    // A message does not wait until the last batch is paid off, nor for a window that a probe has made small.
+    const bool lent = path.pacer.may_borrow(quantum + kUrgentPackets * mtu);
     const auto mark = path.over_tcp() ? net::Ecn::not_ect : ecn_.mark();
     TransmitBatch batch{.path = path.addresses, .ecn = mark};
     std::size_t packets = 0;
     while (batch.size + mtu <= quantum && packets < kMaxBatchPackets) {
-        const auto mode = mode_for(path, mtu, paced);
+        const bool urgent = lent && streams_.has_urgent();
+        const auto mode = urgent ? mode_for(path, mtu, kUrgentPackets * mtu, false) : mode_for(path, mtu, 0, paced);
         const auto size = build_packet(path, out.subspan(batch.size, mtu), mode, now);
         if (size == 0) {
             note_blocked(path, mode, paced);
@@ -77,11 +82,12 @@ std::optional<TransmitBatch> Connection::Impl::transmit_batch(Path& path, ByteSp
     return batch;
 }
 
-Connection::Impl::Mode Connection::Impl::mode_for(Path& path, std::size_t packet, bool paced) const {
+Connection::Impl::Mode Connection::Impl::mode_for(const Path& path, std::size_t packet, std::size_t over,
+                                                  bool paced) const {
     if (probes_pending_ > 0) {
         return Mode::probe;
     }
-    const bool blocked = path.in_flight + packet > path.congestion->window() || sent_.size() >= kMaxSentPackets;
+    const bool blocked = path.in_flight + packet > path.congestion->window() + over || sent_.size() >= kMaxSentPackets;
     return blocked || paced ? Mode::acks_only : Mode::all;
 }
 
@@ -118,13 +124,14 @@ std::size_t Connection::Impl::build_packet(Path& path, ByteSpan out, Mode mode, 
             write_ping(writer);
             ping_pending_ = false;
         }
-        const auto written = streams_.write_frames(writer);
+        const bool message = streams_.write_frames(writer);
         traits.ack_eliciting = writer.size() > before;
         probes_pending_ = std::max(0, probes_pending_ - 1);
-        if (written.urgent && !written.bulk && !repeater_.repeating() && !streams_.has_frames()) {
-            repeater_.on_tail_sent(sent_.next_number(), now, path.rtt.smoothed());
-        } else if (traits.ack_eliciting) {
-            repeater_.cancel();
+        if (message) {
+            arrivals_.on_message(now);
+        }
+        if (message && !streams_.has_urgent()) {
+            repeater_.on_message_sent(sent_.next_number(), now, path.rtt.smoothed());
         }
     } else if (wants_ping_with_ack()) {
         write_ping(writer);

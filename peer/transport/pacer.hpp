@@ -19,6 +19,9 @@ class Pacer {
 
     [[nodiscard]] bool may_send() const { return budget_ >= 0; }
 
+    /// The same for what must not wait, and is small: up to so many bytes are lent.
+    [[nodiscard]] bool may_borrow(std::size_t bytes) const { return budget_ >= -static_cast<double>(bytes); }
+
     /// When may_send() becomes true again.
     [[nodiscard]] TimePoint ready_at() const;
     /// Bytes of one batch: 1.5 ms of the rate, at least two packets.

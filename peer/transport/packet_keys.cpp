@@ -21,7 +21,6 @@ PacketKeys::PacketKeys(crypto::Cipher cipher, const crypto::SecretKey& send, con
       send_(crypto::make_aead(cipher, send)),
       next_key_(crypto::derive_key(receive, kUpdateLabel)),
       current_(crypto::make_aead(cipher, receive)),
-      next_(crypto::make_aead(cipher, next_key_)),
       forgery_limit_(std::uint64_t{1} << (cipher == crypto::Cipher::chacha20_poly1305 ? 36 : 52)) {}
 
 bool PacketKeys::next_send_phase(std::uint64_t number) {
@@ -53,7 +52,11 @@ std::optional<ByteSpan> PacketKeys::open(std::uint64_t number, bool phase, ByteV
         previous_.reset();
         return std::nullopt;
     }
-    const auto& key = phase == receive_phase_ ? current_ : older ? previous_ : next_;
+    const bool newer = phase != receive_phase_ && !older;
+    if (newer && !next_) {
+        next_ = crypto::make_aead(cipher_, next_key_);
+    }
+    const auto& key = newer ? next_ : older ? previous_ : current_;
     const auto text = key->open(number, header, payload);
     if (!text) {
         ++forged_;
@@ -64,10 +67,19 @@ std::optional<ByteSpan> PacketKeys::open(std::uint64_t number, bool phase, ByteV
     }
     if (phase == receive_phase_) {
         current_first_ = std::min(current_first_, number);
-    } else if (!older) {
+    } else if (newer) {
         roll_receive(number, now + retain);
     }
     return text;
+}
+
+void PacketKeys::rest(TimePoint now) {
+    if (now >= previous_expiry_) {
+        previous_.reset();
+    }
+    send_->rest();
+    current_->rest();
+    window_.rest();
 }
 
 void PacketKeys::roll_receive(std::uint64_t number, TimePoint expiry) {
@@ -75,7 +87,6 @@ void PacketKeys::roll_receive(std::uint64_t number, TimePoint expiry) {
     previous_expiry_ = expiry;
     current_ = std::move(next_);
     next_key_ = crypto::derive_key(next_key_, kUpdateLabel);
-    next_ = crypto::make_aead(cipher_, next_key_);
     receive_phase_ = !receive_phase_;
     current_first_ = number;
     ++updates_;

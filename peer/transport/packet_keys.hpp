@@ -33,6 +33,9 @@ class PacketKeys {
     [[nodiscard]] std::optional<ByteSpan> open(std::uint64_t number, bool phase, ByteView header, ByteSpan payload,
                                                TimePoint now, Duration retain);
 
+    /// Nothing is under way: gives back what only speed needs.
+    void rest(TimePoint now);
+
     /// Forgeries have used up what the cipher guarantees (RFC 9001 §6.6).
     [[nodiscard]] bool integrity_exhausted() const { return forged_ >= forgery_limit_; }
 
@@ -53,7 +56,7 @@ class PacketKeys {
     std::uint64_t sealed_ = 0;
     bool confirmed_ = false;
 
-    /// Secret behind `next_`; each key follows from the one before.
+    /// Secret behind `next_`, which is made when it is needed; each key follows from the one before.
     crypto::SecretKey next_key_;
     std::unique_ptr<crypto::Aead> previous_;
     std::unique_ptr<crypto::Aead> current_;

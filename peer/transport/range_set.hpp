@@ -29,6 +29,9 @@ class RangeSet {
 
     void clear() { ranges_.clear(); }
 
+    /// Gives back the memory that is not in use.
+    void shrink() { ranges_.shrink_to_fit(); }
+
     [[nodiscard]] bool contains(std::uint64_t value) const;
 
     [[nodiscard]] bool empty() const { return ranges_.empty(); }

@@ -46,6 +46,12 @@ class ReceiveStream {
     /// Drops what is held and treats it as read. Returns by how much the read offset moved.
     std::uint64_t discard();
 
+    /// Gives back the memory that is not in use.
+    void rest() {
+        store_.rest();
+        received_.shrink();
+    }
+
     /// The limit to grant, when half of the last grant is used up.
     [[nodiscard]] std::optional<std::uint64_t> limit_to_grant(std::uint64_t window) const;
     void on_granted(std::uint64_t limit);

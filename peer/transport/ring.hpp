@@ -2,6 +2,7 @@
 // allowed.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <utility>
 #include <vector>
@@ -48,16 +49,25 @@ class Ring {
         }
     }
 
+    /// Gives back the memory that is not in use.
+    void shrink() {
+        if (const auto enough = empty() ? 0 : std::bit_ceil(size_); enough < slots_.size()) {
+            resize(enough);
+        }
+    }
+
   private:
     // The capacity is a power of two, so that wrapping is a mask.
     [[nodiscard]] std::size_t slot(std::size_t index) const { return (head_ + index) & (slots_.size() - 1); }
 
-    void grow() {
-        std::vector<T> larger(slots_.empty() ? 8 : slots_.size() * 2);
+    void grow() { resize(slots_.empty() ? 2 : slots_.size() * 2); }
+
+    void resize(std::size_t capacity) {
+        std::vector<T> slots(capacity);
         for (std::size_t i = 0; i < size_; ++i) {
-            larger[i] = std::move((*this)[i]);
+            slots[i] = std::move((*this)[i]);
         }
-        slots_ = std::move(larger);
+        slots_ = std::move(slots);
         head_ = 0;
     }
 

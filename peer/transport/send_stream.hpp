@@ -49,6 +49,13 @@ class SendStream {
     /// The peer's MAX_STREAM_DATA.
     void raise_limit(std::uint64_t limit) { limit_ = std::max(limit_, limit); }
 
+    /// Gives back the memory that is not in use.
+    void rest() {
+        store_.rest();
+        acked_.shrink();
+        lost_.shrink();
+    }
+
     [[nodiscard]] bool writable() const { return !finish_wanted_ && !reset_code_; }
 
     [[nodiscard]] bool finished() const { return finish_wanted_; }

@@ -40,4 +40,10 @@ void SentPackets::trim(TimePoint lost_before) {
     acked_.erase_below(base_);
 }
 
+void SentPackets::rest() {
+    packets_.shrink();
+    frames_.shrink();
+    acked_.shrink();
+}
+
 }  // namespace pinhole::transport

@@ -103,6 +103,8 @@ class SentPackets {
 
     /// Forgets settled packets at the front, and lost ones declared before `lost_before`.
     void trim(TimePoint lost_before);
+    /// Gives back the memory that is not in use.
+    void rest();
 
     [[nodiscard]] bool acknowledged(std::uint64_t number) const { return number < base_ || acked_.contains(number); }
 

@@ -129,6 +129,17 @@ void Streams::clear() {
     buffered_ = 0;
 }
 
+void Streams::rest() {
+    pool_.rest();
+    control_.shrink();
+    recently_reset_.shrink();
+    std::ranges::for_each(ready_, [](auto& queue) { queue.shrink(); });
+    for (auto& [id, stream] : streams_) {
+        stream.send.rest();
+        stream.receive.rest();
+    }
+}
+
 Streams::Stream* Streams::find(StreamId id) {
     if (cached_ != nullptr && cached_id_ == id.value) {
         return cached_;

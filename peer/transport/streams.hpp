@@ -57,13 +57,13 @@ class Streams {
     /// False when there is certainly nothing to write.
     [[nodiscard]] bool has_frames() const;
 
-    /// What kinds of application data a packet carries.
-    struct Written {
-        bool urgent = false;  ///< control or chat
-        bool bulk = false;
-    };
+    /// Control or chat data waits.
+    [[nodiscard]] bool has_urgent() const { return !ready_[0].empty() || !ready_[1].empty(); }
 
-    Written write_frames(ByteWriter& out);
+    /// True when control or chat data was among it that had not been sent before.
+    bool write_frames(ByteWriter& out);
+    /// Control or chat data.
+    [[nodiscard]] bool urgent(const FrameRecord& frame) const;
     void on_acked(const FrameRecord& frame);
     void on_lost(const FrameRecord& frame);
 
@@ -71,6 +71,8 @@ class Streams {
     void stop_sending();
     /// Drops everything.
     void clear();
+    /// Gives back the memory that is not in use.
+    void rest();
 
     [[nodiscard]] std::uint64_t buffered() const { return buffered_; }
 
@@ -119,8 +121,11 @@ class Streams {
     void write_credit(ByteWriter& out);
     void write_control(ByteWriter& out);
     [[nodiscard]] bool write_control_of(std::uint64_t id, Stream& stream, ByteWriter& out);
-    [[nodiscard]] bool write_class(Priority priority, ByteWriter& out);
-    [[nodiscard]] bool write_piece(std::uint64_t id, Stream& stream, ByteWriter& out);
+    /// What writing a class has put into the packet.
+    enum class Data : std::uint8_t { none, repeated, fresh };
+
+    Data write_class(Priority priority, ByteWriter& out);
+    [[nodiscard]] Data write_piece(std::uint64_t id, Stream& stream, ByteWriter& out);
     [[nodiscard]] bool data_credit_due() const;
     [[nodiscard]] bool streams_credit_due() const;
 

@@ -26,12 +26,18 @@ bool Streams::has_frames() const {
            std::ranges::any_of(ready_, [](const auto& queue) { return !queue.empty(); });
 }
 
-Streams::Written Streams::write_frames(ByteWriter& out) {
+bool Streams::write_frames(ByteWriter& out) {
     write_credit(out);
     write_control(out);
-    const bool control = write_class(Priority::control, out);
-    const bool chat = write_class(Priority::chat, out);
-    return {.urgent = control || chat, .bulk = write_class(Priority::file, out)};
+    const auto control = write_class(Priority::control, out);
+    const auto chat = write_class(Priority::chat, out);
+    write_class(Priority::file, out);
+    return control == Data::fresh || chat == Data::fresh;
+}
+
+bool Streams::urgent(const FrameRecord& frame) const {
+    const auto* stream = frame.kind == FrameKind::stream ? find(StreamId{frame.id}) : nullptr;
+    return stream != nullptr && stream->priority != Priority::file;
 }
 
 void Streams::write_credit(ByteWriter& out) {
@@ -85,9 +91,9 @@ bool Streams::write_control_of(std::uint64_t id, Stream& stream, ByteWriter& out
     return true;
 }
 
-bool Streams::write_class(Priority priority, ByteWriter& out) {
+Streams::Data Streams::write_class(Priority priority, ByteWriter& out) {
     auto& queue = ready_[static_cast<std::size_t>(priority)];
-    bool wrote = false;
+    auto wrote = Data::none;
     // Round robin; over when nobody in a whole round could write.
     for (std::size_t idle = 0; idle < queue.size() && out.room() >= kMinPiece;) {
         const auto id = queue.pop_front();
@@ -96,26 +102,23 @@ bool Streams::write_class(Priority priority, ByteWriter& out) {
             continue;
         }
         stream->queued = false;
-        if (stream->priority == priority && write_piece(id, *stream, out)) {
-            idle = 0;
-            wrote = true;
-        } else {
-            ++idle;
-        }
+        const auto data = stream->priority == priority ? write_piece(id, *stream, out) : Data::none;
+        idle = data == Data::none ? idle + 1 : 0;
+        wrote = std::max(wrote, data);
         schedule(StreamId{id}, *stream);
     }
     return wrote;
 }
 
-bool Streams::write_piece(std::uint64_t id, Stream& stream, ByteWriter& out) {
+Streams::Data Streams::write_piece(std::uint64_t id, Stream& stream, ByteWriter& out) {
     auto piece = stream.send.next(send_limit_ - sent_total_);
     if (!piece) {
-        return false;
+        return Data::none;
     }
     StreamHeader header{.stream = {id}, .priority = stream.priority, .offset = piece->offset, .with_length = false};
     const auto bare = stream_header_size(header);
     if (out.room() < bare + 2 + std::min(piece->length, kMinPiece)) {
-        return false;
+        return Data::none;
     }
     const auto space = out.room() - bare;
     header.length = std::min(piece->length, space);
@@ -136,7 +139,7 @@ bool Streams::write_piece(std::uint64_t id, Stream& stream, ByteWriter& out) {
                    .length = static_cast<std::uint32_t>(piece->length),
                    .kind = FrameKind::stream,
                    .fin = piece->fin});
-    return true;
+    return piece->fresh ? Data::fresh : Data::repeated;
 }
 
 void Streams::on_acked(const FrameRecord& frame) {

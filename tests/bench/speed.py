@@ -13,6 +13,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -43,15 +44,16 @@ def _parse():
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1, help="of sizes, times and counts")
     parser.add_argument("--patience", type=float, default=600, help="seconds to wait for an idle machine before each run")
-    parser.add_argument("--congestion", help="ours; default: the first that there is of bbr and cubic")
-    parser.add_argument("--json", help="every figure of every run")
+    parser.add_argument("--congestion", help="ours; default: what users get")
+    parser.add_argument("--json", help="every figure of every run, kept from the first one on")
+    parser.add_argument("--report", nargs="+", metavar="JSON", help="tables of what such files hold; measures nothing")
     return parser.parse_args()
 
 
 def _congestion(binaries):
-    """The algorithm that a user would get."""
+    """The algorithm that a user gets."""
     told = subprocess.run([binaries.find("transport-load"), "--help"], capture_output=True, text=True).stdout
-    return "bbr" if "bbr" in told else "cubic"
+    return re.search(r"--congestion TEXT=(\w+)", told)[1]
 
 
 def _chosen(rows, only):
@@ -72,10 +74,24 @@ def _save(path, options, measurements):
                                                   [dataclasses.asdict(each) for each in measurements]}, indent=1))
 
 
+def _report(paths):
+    """Of several files together, such as rows that were measured one after the other."""
+    kept = [json.loads(pathlib.Path(path).read_text()) for path in paths]
+    measurements = [speed_runs.Measurement(**each) for file in kept for each in file["measurements"]]
+    measured = {each.row for each in measurements}
+    rows = [row for row in speed_rows.rows(kept[0]["options"]["congestion"]) if row.name in measured]
+    for row in rows:
+        print(speed_report.row_table(row, measurements, {}))
+    print(speed_report.gate_table(measurements, measured))
+
+
 def main():
     arguments = _parse()
     if arguments.setup:
         speed_setup.run(arguments.bin)
+        return
+    if arguments.report:
+        _report(arguments.report)
         return
     sandbox.enter()
     binaries = netlab.Binaries(arguments.bin)

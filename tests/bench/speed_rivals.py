@@ -137,9 +137,10 @@ class Pair(Rival):
             receiver.wait(10)
         if told.get("bytes") != size:
             raise RunError(f"{told.get('bytes', 0)} of {size} bytes arrived")
-        keep = ("packets_sent", "packets_lost", "wire_bytes", "mtu")
-        return Outcome(size, told["ended"] - sender.started, *cost(sender, receiver),
-                       {key: sent[key] for key in keep if key in sent})
+        details = {key: sent[key] for key in ("packets_sent", "packets_lost", "wire_bytes", "mtu") if key in sent}
+        # From the first byte to the last, without any handshake.
+        details["flow_mbit"] = 8 * told["counted_bytes"] / 1e6 / max(told["counted_seconds"], 1e-9)
+        return Outcome(size, told["ended"] - sender.started, *cost(sender, receiver), details)
 
     def flow(self, line, seconds, warm_up):
         receiver = self.start(line, False, seconds=seconds, warm_up=warm_up)

@@ -152,6 +152,8 @@ class Flow {
         transport::Config config;
         config.role = role;
         config.cipher = cipher;
+        // As on a line of 1500 bytes.
+        config.max_mtu = 1472;
         config.local_connection_id = role == transport::Role::initiator ? 1 : 2;
         config.remote_connection_id = role == transport::Role::initiator ? 2 : 1;
         return config;

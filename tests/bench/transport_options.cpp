@@ -1,5 +1,8 @@
 #include "tests/bench/transport_options.hpp"
 
+#include "peer/transport/congestion.hpp"
+
+#include <algorithm>
 #include <array>
 #include <string>
 #include <string_view>
@@ -16,12 +19,6 @@ constexpr auto kAbout =
     "keys "
     "are fixed.\nPrints `ready` and, at the end, one line of JSON.";
 
-// A new congestion algorithm needs a name here, and nothing else in this folder.
-constexpr std::array kCongestion{
-    std::pair{std::string_view{"bbr"}, transport::CongestionAlgorithm::bbr},
-    std::pair{std::string_view{"cubic"}, transport::CongestionAlgorithm::cubic},
-    std::pair{std::string_view{"ledbat"}, transport::CongestionAlgorithm::ledbat},
-};
 constexpr std::array kCiphers{
     std::pair{std::string_view{"chacha"}, crypto::Cipher::chacha20_poly1305},
     std::pair{std::string_view{"aes"}, crypto::Cipher::aes256_gcm},
@@ -62,6 +59,13 @@ net::Endpoint endpoint(std::string_view option, const std::string& text) {
     return *parsed;
 }
 
+template <class Table, class Value>
+std::string name_of(const Table& table, Value value) {
+    const auto found = std::ranges::find(table, value, [](const auto& entry) { return entry.second; });
+    return found == table.end() ? "" : std::string{found->first};
+}
+
+/// The defaults are the product's.
 struct Words {
     std::string task;
     std::string local;
@@ -75,7 +79,8 @@ void add_options(CLI::App& app, TransportOptions& options, Words& words) {
     app.add_option("--local", words.local, "where this end is, ADDRESS:PORT")->required();
     app.add_option("--remote", words.remote, "where the other end is")->required();
     app.add_option("--cipher", words.cipher, names(kCiphers))->capture_default_str();
-    app.add_option("--congestion", words.congestion, "of a sender: " + names(kCongestion))->capture_default_str();
+    app.add_option("--congestion", words.congestion, "of a sender: " + names(transport::kCongestionAlgorithms))
+        ->capture_default_str();
     app.add_option("--size", options.size, "bytes of the stream")->transform(CLI::AsSizeValue{false});
     app.add_option("--seconds", options.seconds, "sends for so long instead of a size");
     app.add_option("--warm-up", options.warm_up, "seconds that the receiver does not count");
@@ -93,7 +98,7 @@ void read_words(const Words& words, TransportOptions& options) {
     options.local = endpoint("--local", words.local);
     options.remote = endpoint("--remote", words.remote);
     options.config.cipher = named(kCiphers, "--cipher", words.cipher);
-    options.config.congestion = named(kCongestion, "--congestion", words.congestion);
+    options.config.congestion = named(transport::kCongestionAlgorithms, "--congestion", words.congestion);
     options.config.role = options.sends() ? transport::Role::initiator : transport::Role::responder;
     if (!crypto::cipher_available(options.config.cipher)) {
         throw CLI::ValidationError("--cipher", "this processor has no " + words.cipher);

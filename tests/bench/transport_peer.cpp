@@ -55,13 +55,27 @@ void TransportPeer::run(Job& job) {
 }
 
 boost::asio::awaitable<void> TransportPeer::receive_loop() {
+    std::optional<TimePoint> look_at;
     while (socket_->is_open()) {
-        if (co_await socket_->wait_readable()) {
+        std::error_code error;
+        if (look_at) {
+            error = co_await socket_->wait_until(*look_at);
+        } else {
+            error = co_await socket_->wait_readable();
+        }
+        if (error) {
             continue;
         }
         socket_->receive([this](const net::Received& datagram) { handle_datagram(datagram); });
         pump();
+        look_at = next_receive();
     }
+}
+
+std::optional<TimePoint> TransportPeer::next_receive() const {
+    const auto now = io::now();
+    // Connections that rest are many, and none of them matters here.
+    return connections_.size() == 1 ? connections_.front()->next_receive(now) : std::nullopt;
 }
 
 void TransportPeer::handle_datagram(const net::Received& datagram) {
@@ -119,14 +133,10 @@ void TransportPeer::rearm() {
     for (const auto& connection : connections_) {
         next = earliest(next, connection->next_timeout());
     }
-    if (next == armed_) {
+    if (!next || (armed_ && *armed_ <= *next)) {
         return;
     }
     armed_ = next;
-    timer_.cancel();
-    if (!next) {
-        return;
-    }
     timer_.expires_at(io::to_steady(*next));
     timer_.async_wait([this](const boost::system::error_code& error) {
         if (!error) {

@@ -70,6 +70,7 @@ class TransportPeer {
     void drain(std::size_t index);
     void send_packets(transport::Connection& connection);
     void rearm();
+    [[nodiscard]] std::optional<TimePoint> next_receive() const;
     void handle_timer();
 
     TransportOptions options_;

@@ -3,7 +3,9 @@
 import os
 import pathlib
 import shutil
+import subprocess
 import tempfile
+import unittest
 
 from case import DONE, LabCase
 
@@ -52,6 +54,13 @@ class Files(LabCase):
         self.assertEqual(receiver.wait_event("done")["bytes"], 5000)
         self.assertEqual(sender.wait_event("file")["hash"], receiver.wait_event("file")["hash"])
 
+    @unittest.skipUnless(shutil.which("b3sum"), "b3sum is not installed")
+    def test_the_hash_is_what_b3sum_prints(self):
+        sent = self.make_file("movie.mkv", 3_000_001)
+        _, receiver, inbox = self.transfer(sent)
+        printed = subprocess.run(["b3sum", "--no-names", inbox / "movie.mkv"], check=True, capture_output=True, text=True)
+        self.assertEqual(receiver.wait_event("file")["hash"], printed.stdout.strip())
+
     def test_existing_file_is_not_overwritten(self):
         sent = self.make_file("report.pdf", 3000)
         (self.inbox() / "report.pdf").write_text("mine")
@@ -68,6 +77,15 @@ class Files(LabCase):
         self.assert_exit(receiver, DONE)
         for path in sent:
             self.assert_same_file(path, self.inbox() / path.name)
+
+    def test_whoever_shares_the_line_the_file_arrives(self):
+        for options in (["--background"], ["--congestion", "cubic"]):
+            with self.subTest(options=options):
+                sent = self.make_file(options[-1].strip("-"), 3_000_000)
+                receiver = self.bob.receive(self.inbox(), "--yes", "--once")
+                self.assert_exit(self.alice.start("send", sent, "--to", "bob", *options), DONE)
+                self.assert_exit(receiver, DONE)
+                self.assert_same_file(sent, self.inbox() / sent.name)
 
     def test_a_folder_with_everything_in_it(self):
         tree = self.folder / "tree"

@@ -44,7 +44,12 @@ void try_receiver(ByteView input) {
     while (!input.empty() && machine.wants_bytes() > 0) {
         const auto piece = input.first(std::min<std::size_t>(input.size(), 64));
         input = input.subspan(piece.size());
-        machine.handle_bytes(piece);
+        if (const auto room = machine.data_room(); room.size() >= piece.size()) {
+            std::ranges::copy(piece, room.begin());
+            machine.handle_data_read(piece.size());
+        } else {
+            machine.handle_bytes(piece);
+        }
         while (machine.poll_event()) {}
         machine.accept();
         while (auto command = machine.poll_command()) {
@@ -55,6 +60,9 @@ void try_receiver(ByteView input) {
                 result = files::FileStored{};
             }
             machine.handle_result(std::move(result));
+            if (auto* data = std::get_if<Bytes>(&*command)) {
+                machine.reuse(std::move(*data));
+            }
         }
         require(machine.wants_bytes() <= files::kWindow);
     }

@@ -221,7 +221,7 @@ class Machine {
             require(batch->size > 0 && batch->segment_size > 0 && batch->size <= buffer_.size());
             for (std::size_t at = 0; at < batch->size; at += batch->segment_size) {
                 const auto piece = ByteView{buffer_}.subspan(at, std::min(batch->segment_size, batch->size - at));
-                require(piece.size() <= 1472 && parse_header(piece).has_value());
+                require(piece.size() <= Config{}.max_mtu && parse_header(piece).has_value());
                 if (end.outbox.size() < 500) {
                     end.outbox.push_back(to_bytes(piece));
                 }

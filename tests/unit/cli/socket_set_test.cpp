@@ -12,7 +12,11 @@ class SocketSetTest : public testing::Test {
         ASSERT_TRUE(sockets->open(loopback));
         sockets->start(
             {.datagram = [this](const net::Received& datagram) { arrived.push_back(datagram.path.local.port); },
-             .batch_over = [this] { context.stop(); }});
+             .batch_over =
+                 [this] {
+                     context.stop();
+                     return std::optional<TimePoint>{};
+                 }});
     }
 
     void TearDown() override {

@@ -53,5 +53,14 @@ TEST(Worker, WaitsForTheRunningJobWhenItEnds) {
     EXPECT_TRUE(finished.load());
 }
 
+TEST(Mailbox, TellsOnceForAllThatCameMeanwhile) {
+    Mailbox<int> results;
+    EXPECT_TRUE(results.put(1));
+    EXPECT_FALSE(results.put(2));
+    EXPECT_EQ(results.take(), (std::vector{1, 2}));
+    EXPECT_TRUE(results.take().empty());
+    EXPECT_TRUE(results.put(3));
+}
+
 }  // namespace
 }  // namespace pinhole::cli

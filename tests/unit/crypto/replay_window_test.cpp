@@ -75,6 +75,31 @@ TEST(ReplayWindow, GoesUpToTheLastNumber) {
     EXPECT_FALSE(window.accept(5));
 }
 
+TEST(ReplayWindow, AfterARestNothingOldComesBack) {
+    for (const std::uint64_t said : {std::uint64_t{1}, std::uint64_t{100}, std::uint64_t{20'000}}) {
+        ReplayWindow window;
+        std::set<std::uint64_t> seen;
+        // Every third is late.
+        for (std::uint64_t number = 0; number < said; ++number) {
+            if (number % 3 != 1) {
+                ASSERT_TRUE(window.accept(number));
+                seen.insert(number);
+            }
+        }
+        for (int rests = 0; rests < 3; ++rests) {
+            window.rest();
+            for (const auto number : seen) {
+                ASSERT_FALSE(window.accept(number)) << number;
+            }
+            const auto highest = *seen.rbegin();
+            for (std::uint64_t number = highest + 1; number < highest + 500; ++number) {
+                ASSERT_TRUE(window.accept(number)) << number;
+                seen.insert(number);
+            }
+        }
+    }
+}
+
 TEST(ReplayWindow, AgreesWithASetOfAllNumbers) {
     constexpr std::uint64_t kSeed = 23;
     SCOPED_TRACE(kSeed);

@@ -1,4 +1,5 @@
 // Names from a peer that means harm: nothing outside of the target folder is ever touched.
+#include "common/crypto/blake3.hpp"
 #include "common/signaling/peer_frames.hpp"
 #include "tests/unit/files/disk_fixture.hpp"
 
@@ -45,7 +46,7 @@ class BadNames : public DiskTest {
         if (auto written = sink->run(Bytes{'x'}); !written) {
             return written;
         }
-        return sink->run(signaling::EntryTrailer{.size = 1, .hash = crypto::blake2b(as_bytes("x"))});
+        return sink->run(signaling::EntryTrailer{.size = 1, .hash = crypto::blake3(as_bytes("x"))});
     }
 
     std::string target;

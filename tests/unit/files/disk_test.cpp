@@ -1,5 +1,5 @@
 // What arrives on the disk: contents, names, times, holes, folders.
-#include "common/crypto/hash.hpp"
+#include "common/crypto/blake3.hpp"
 #include "tests/unit/files/disk_fixture.hpp"
 
 #include <array>
@@ -34,7 +34,7 @@ TEST_F(DiskTest, AFileArrivesWithContentModeAndTime) {
     EXPECT_EQ(info.st_mtim.tv_sec, 1'500'000'000);
     EXPECT_EQ(info.st_mtim.tv_nsec, 123'456'789);
     ASSERT_EQ(stored.size(), 1U);
-    EXPECT_EQ(stored[0].hash, crypto::blake2b(as_bytes(content)));
+    EXPECT_EQ(stored[0].hash, crypto::blake3(as_bytes(content)));
 }
 
 TEST_F(DiskTest, SpecialPermissionBitsDoNotTravel) {
@@ -47,7 +47,7 @@ TEST_F(DiskTest, SpecialPermissionBitsDoNotTravel) {
 TEST_F(DiskTest, AnEmptyFileArrives) {
     transfer({from.write("empty", "")});
     EXPECT_EQ(status_of(to / "empty").st_size, 0);
-    EXPECT_EQ(stored.at(0).hash, crypto::blake2b({}));
+    EXPECT_EQ(stored.at(0).hash, crypto::blake3({}));
 }
 
 TEST_F(DiskTest, AFolderArrivesWithEverythingInIt) {

@@ -1,4 +1,5 @@
 // What goes wrong in the middle, and what is left on the disk then: nothing under a final name that is not complete.
+#include "common/crypto/blake3.hpp"
 #include "tests/unit/files/disk_fixture.hpp"
 
 #include <tuple>
@@ -34,7 +35,7 @@ TEST_F(DiskTest, AWrongHashLeavesNothing) {
     const auto sink = open_sink();
     ASSERT_TRUE(sink->run(signaling::EntryHeader{.path = {"a"}, .size = 3}));
     ASSERT_TRUE(sink->run(to_bytes(as_bytes("abc"))));
-    const auto result = sink->run(signaling::EntryTrailer{.size = 3, .hash = crypto::blake2b(as_bytes("abd"))});
+    const auto result = sink->run(signaling::EntryTrailer{.size = 3, .hash = crypto::blake3(as_bytes("abd"))});
     EXPECT_EQ(result.error().code, Errc::hash_mismatch);
     EXPECT_TRUE(to.list().empty());
     EXPECT_EQ(sink->run(Complete{}).error().code, Errc::hash_mismatch);

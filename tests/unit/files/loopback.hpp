@@ -124,7 +124,13 @@ class Loopback {
         const auto size = bytes.size();
         const auto payload = bytes.subspan(kind_read_ ? 0 : 1);
         kind_read_ = true;
-        receiver.handle_bytes(payload);
+        auto room = rng_.below(2) == 0 ? receiver.data_room() : ByteSpan{};
+        if (!payload.empty() && room.size() >= payload.size()) {
+            std::ranges::copy(payload, room.begin());
+            receiver.handle_data_read(payload.size());
+        } else {
+            receiver.handle_bytes(payload);
+        }
         sender.consume_output(size);
         return true;
     }
@@ -145,7 +151,7 @@ class Loopback {
             return false;
         }
         --owed_items_;
-        sender.handle_item(source_.next());
+        sender.handle_item(source_.next(sender.take_buffer()));
         return true;
     }
 
@@ -154,7 +160,10 @@ class Loopback {
         if (!command) {
             return false;
         }
-        receiver.handle_result(sink_.run(std::move(*command)));
+        receiver.handle_result(sink_.run(*command));
+        if (auto* data = std::get_if<Bytes>(&*command)) {
+            receiver.reuse(std::move(*data));
+        }
         return true;
     }
 

@@ -64,12 +64,12 @@ TEST(NumberedName, StaysWithinTheLimitWithoutCuttingACharacter) {
     EXPECT_EQ(bytes.size(), kMaxName);
 }
 
-TEST(FileHash, IsPlainBlake2bOfAFileWithoutRuns) {
+TEST(FileHash, IsPlainBlake3OfAFileWithoutRuns) {
     FileHash hash;
     hash.data(as_bytes("pin"));
     hash.data(as_bytes("hole"));
     EXPECT_EQ(hash.size(), 7U);
-    EXPECT_EQ(hash.finish(), crypto::blake2b(as_bytes("pinhole")));
+    EXPECT_EQ(hash.finish(), crypto::blake3(as_bytes("pinhole")));
 }
 
 TEST(FileHash, DependsOnWhereTheZerosAreButNotOnHowTheyWereCut) {

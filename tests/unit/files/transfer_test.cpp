@@ -29,18 +29,18 @@ class MemorySource final : public Source {
 
     [[nodiscard]] const signaling::TransferOffer& offer() const override { return offer_; }
 
-    [[nodiscard]] Result<SourceItem> next() override {
+    [[nodiscard]] std::size_t size() const { return items_.size(); }
+
+    std::size_t fail_at = ~std::size_t{0};
+
+  private:
+    [[nodiscard]] Result<SourceItem> read_next(Bytes) override {
         if (next_ == fail_at) {
             return fail(Errc::changed_while_reading, "memory");
         }
         return next_ < items_.size() ? items_[next_++] : Result<SourceItem>{fail(Errc::unreadable)};
     }
 
-    [[nodiscard]] std::size_t size() const { return items_.size(); }
-
-    std::size_t fail_at = ~std::size_t{0};
-
-  private:
     void add(const std::string& name, std::string_view content) {
         items_.push_back(signaling::EntryHeader{.path = {name}, .size = content.size()});
         FileHash hash;
@@ -60,7 +60,7 @@ class MemorySource final : public Source {
 
 class MemorySink final : public Sink {
   public:
-    [[nodiscard]] Result<SinkResult> run(SinkCommand command) override {
+    [[nodiscard]] Result<SinkResult> run(const SinkCommand& command) override {
         if (std::holds_alternative<Discard>(command)) {
             discarded = true;
             return std::nullopt;
@@ -253,6 +253,55 @@ TEST(Sender, AsksTheDiskForNoMoreThanItsWindow) {
     }
     EXPECT_LE(given, kWindow / kChunkSize);
     EXPECT_EQ(sender.poll_demand(), 0U);
+}
+
+TEST(Sender, ReadsIntoTheBuffersThatHaveLeft) {
+    Sender sender{{.id = test::transfer_id(), .name = "big", .files = 1, .bytes = 1U << 30}};
+    sender.handle_bytes(signaling::frame(signaling::TransferAccept{}));
+    EXPECT_GT(sender.poll_demand(), 0U);
+    sender.handle_item(signaling::EntryHeader{.path = {"big"}, .size = 1U << 30});
+    sender.handle_item(Bytes(kChunkSize));
+    EXPECT_EQ(sender.take_buffer().capacity(), 0U);
+    while (!sender.output().empty()) {
+        sender.consume_output(sender.output().size());
+    }
+    EXPECT_GE(sender.take_buffer().capacity(), kChunkSize);
+    EXPECT_EQ(sender.take_buffer().capacity(), 0U);
+}
+
+TEST(Receiver, TakesFileDataWhereItStays) {
+    Receiver receiver;
+    receiver.handle_bytes(signaling::frame(
+        signaling::TransferOffer{.id = test::transfer_id(), .name = "a", .files = 1, .bytes = 2 * kChunkSize}));
+    receiver.accept();
+    ASSERT_TRUE(receiver.poll_command());
+    receiver.handle_result(SinkResult{});
+    receiver.handle_bytes(signaling::frame(signaling::EntryHeader{.path = {"a"}, .size = 2 * kChunkSize}));
+    ASSERT_TRUE(receiver.poll_command());
+    receiver.handle_result(SinkResult{});
+    const std::uint8_t* memory = nullptr;
+    for (int round = 0; round < 2; ++round) {
+        EXPECT_TRUE(receiver.data_room().empty());
+        receiver.handle_bytes(signaling::data_frame_header(kChunkSize));
+        receiver.handle_bytes(Bytes(100, 1));
+        const auto room = receiver.data_room();
+        ASSERT_EQ(room.size(), kChunkSize - 100);
+        std::ranges::fill(room, 2);
+        receiver.handle_data_read(room.size());
+        auto command = receiver.poll_command();
+        ASSERT_TRUE(command);
+        auto& data = std::get<Bytes>(*command);
+        EXPECT_EQ(data.size(), kChunkSize);
+        EXPECT_EQ(data[99], 1);
+        EXPECT_EQ(data[100], 2);
+        EXPECT_EQ(data.back(), 2);
+        if (memory != nullptr) {
+            EXPECT_EQ(data.data(), memory);
+        }
+        memory = data.data();
+        receiver.handle_result(SinkResult{});
+        receiver.reuse(std::move(data));
+    }
 }
 
 class BadPeer : public testing::Test {

@@ -1,8 +1,10 @@
 #include "common/io/udp_socket.hpp"
 
+#include "common/io/clock.hpp"
 #include "common/io/convert.hpp"
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -56,6 +58,19 @@ class UdpSocketTest : public testing::Test {
             }
             socket.receive(keep);
         }
+    }
+
+    static asio::awaitable<void> sleep(UdpSocket& socket, TimePoint until, bool& over) {
+        co_await socket.wait_until(until);
+        over = true;
+    }
+
+    void run_asleep(UdpSocket& socket, TimePoint until) {
+        bool over = false;
+        spawn(context_.get_executor(), "sleeper", sleep(socket, until, over));
+        context_.run_for(std::chrono::seconds{3});
+        context_.restart();
+        EXPECT_TRUE(over);
     }
 
     asio::io_context context_{1};
@@ -173,6 +188,42 @@ TEST_F(UdpSocketTest, ClosingEndsTheWait) {
     EXPECT_FALSE(socket.is_open());
     EXPECT_EQ(socket.send({.local = {}, .remote = loopback(net::Family::v4)}, pattern(1), 1, net::Ecn::not_ect),
               SendResult::failed);
+}
+
+TEST_F(UdpSocketTest, WhatArrivesWhileItSleepsIsThereAfterwards) {
+    auto sender = open(loopback(net::Family::v4));
+    auto receiver = open(loopback(net::Family::v4));
+    for (int round = 0; round < 3; ++round) {
+        for (int i = 0; i < 5; ++i) {
+            ASSERT_EQ(sender.send({.local = sender.local(), .remote = receiver.local()}, pattern(100), 100,
+                                  net::Ecn::not_ect),
+                      SendResult::sent);
+        }
+        run_asleep(receiver, now() + 1ms);
+        EXPECT_EQ(
+            receiver.send({.local = receiver.local(), .remote = sender.local()}, pattern(10), 10, net::Ecn::not_ect),
+            SendResult::sent);
+        std::size_t count = 0;
+        receiver.receive([&count](const net::Received&) { ++count; });
+        EXPECT_EQ(count, 5U);
+    }
+    // And then it wakes up for what comes, as before.
+    ASSERT_EQ(sender.send({.local = sender.local(), .remote = receiver.local()}, pattern(100), 100, net::Ecn::not_ect),
+              SendResult::sent);
+    EXPECT_EQ(receive(receiver, 1).size(), 1U);
+}
+
+TEST_F(UdpSocketTest, ClosingEndsTheSleep) {
+    auto socket = open(loopback(net::Family::v4));
+    // Once before it falls asleep, and once while it sleeps.
+    auto other = open(loopback(net::Family::v4));
+    asio::post(context_, [&socket] { socket.close(); });
+    run_asleep(socket, now() + 1h);
+    EXPECT_FALSE(socket.is_open());
+    asio::steady_timer timer{context_, std::chrono::milliseconds{20}};
+    timer.async_wait([&other](const auto&) { other.close(); });
+    run_asleep(other, now() + 1h);
+    EXPECT_FALSE(other.is_open());
 }
 
 TEST_F(UdpSocketTest, ReceiverMayCloseTheSocketInTheMiddleOfABatch) {

@@ -53,6 +53,24 @@ TEST(TransportChunkStore, GoesOnBehindWhatWasReleased) {
     EXPECT_TRUE(std::ranges::equal(out, view.first(10)));
 }
 
+TEST(TransportChunkStore, JoinsSmallPiecesThatWereHalfReleased) {
+    const auto data = random_bytes(3 * kChunkSize, 3);
+    const ByteView view{data};
+    for (std::size_t begin = 0; begin < 2 * kChunkSize; begin += 501) {
+        ChunkPool pool;
+        ChunkStore store{pool};
+        store.write(begin, view.subspan(begin, 1000));
+        store.release_below(begin + 600);
+        Bytes alone(400);
+        store.read(begin + 600, alone);
+        EXPECT_TRUE(std::ranges::equal(alone, view.subspan(begin + 600, 400)));
+        store.write(begin + 1000, view.subspan(begin + 1000, 2000));
+        Bytes joined(2400);
+        store.read(begin + 600, joined);
+        EXPECT_TRUE(std::ranges::equal(joined, view.subspan(begin + 600, 2400)));
+    }
+}
+
 TEST(TransportChunkPool, GivesChunksOutAgain) {
     ChunkPool pool;
     auto chunk = pool.take();

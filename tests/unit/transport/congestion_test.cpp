@@ -135,6 +135,13 @@ TEST_F(CubicTest, WindowHasAnUpperBound) {
     EXPECT_EQ(cubic.window(), kMaximumWindow);
 }
 
+TEST(TransportCongestionNames, AreThoseOfTheCommandLine) {
+    EXPECT_EQ(congestion_algorithm("bbr"), CongestionAlgorithm::bbr);
+    EXPECT_EQ(congestion_algorithm("cubic"), CongestionAlgorithm::cubic);
+    EXPECT_EQ(congestion_algorithm("ledbat"), CongestionAlgorithm::ledbat);
+    EXPECT_FALSE(congestion_algorithm("reno"));
+}
+
 TEST(TransportHyStart, GrowingDelayEndsSlowStartAfterFiveCarefulRounds) {
     HyStart hystart;
     std::uint64_t packet = 0;

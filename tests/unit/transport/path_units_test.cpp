@@ -1,3 +1,4 @@
+#include "peer/transport/arrivals.hpp"
 #include "peer/transport/ecn.hpp"
 #include "peer/transport/mtu_discovery.hpp"
 #include "peer/transport/path.hpp"
@@ -141,16 +142,66 @@ TEST(TransportEcn, IsGivenUpWhenMarksDoNotComeBack) {
     EXPECT_EQ(silent.mark(), net::Ecn::ect0);
 }
 
-TEST(TransportRepeater, RepeatsOnceAndOnlyTheNewest) {
+/// So many packets, one each `every`; the time of the last.
+TimePoint arrive(Arrivals& arrivals, int packets, Duration every) {
+    auto now = kStart;
+    for (int i = 0; i < packets; ++i) {
+        now += every;
+        arrivals.on_packet(now);
+    }
+    return now;
+}
+
+TEST(TransportArrivals, AreDenseWhileAFileFlows) {
+    Arrivals arrivals;
+    EXPECT_FALSE(arrivals.dense(kStart, 1ms));
+    const auto last = arrive(arrivals, 64, 120us);
+    EXPECT_TRUE(arrivals.dense(last + 2ms, 1ms));
+    EXPECT_FALSE(arrivals.dense(last + 10ms, 1ms)) << "it has stopped";
+    Arrivals slow;
+    EXPECT_FALSE(slow.dense(arrive(slow, 64, 1ms), 1ms));
+}
+
+TEST(TransportArrivals, WaitForAShareOfTheRoundTripAndNeverBesideMessages) {
+    Arrivals arrivals;
+    EXPECT_EQ(arrivals.patience(kStart, 64ms), 1ms);
+    EXPECT_EQ(arrivals.patience(kStart, 1s), 2ms);
+    EXPECT_EQ(arrivals.patience(kStart, 1ms), 0ms) << "as long as a round trip would be too long";
+    arrivals.on_message(kStart);
+    EXPECT_EQ(arrivals.patience(kStart + 1s, 64ms), 0ms);
+    EXPECT_EQ(arrivals.patience(kStart + 10s, 64ms), 1ms);
+}
+
+TEST(TransportRepeater, RepeatsEachMessageOnce) {
     Repeater repeater;
-    repeater.on_tail_sent(7, kStart, 40ms);
+    repeater.on_message_sent(7, kStart, 40ms);
+    repeater.on_message_sent(9, kStart + 1ms, 40ms);
     EXPECT_EQ(repeater.deadline(), kStart + 5ms);
     EXPECT_FALSE(repeater.take(kStart + 4ms));
     EXPECT_EQ(repeater.take(kStart + 5ms), 7U);
     EXPECT_FALSE(repeater.take(kStart + 5ms));
-    EXPECT_TRUE(repeater.repeating());
-    repeater.cancel();
-    EXPECT_FALSE(repeater.repeating());
+    EXPECT_EQ(repeater.take(kStart + 6ms), 9U);
+    EXPECT_FALSE(repeater.deadline());
+}
+
+TEST(TransportRepeater, LeavesOutWhatHasArrived) {
+    Repeater repeater;
+    repeater.on_message_sent(7, kStart, 40ms);
+    repeater.on_message_sent(9, kStart + 1ms, 40ms);
+    repeater.forget([](std::uint64_t number) { return number == 7; });
+    EXPECT_EQ(repeater.deadline(), kStart + 6ms);
+}
+
+TEST(TransportRepeater, DoesNotRepeatAFlow) {
+    Repeater repeater;
+    for (std::uint64_t number = 0; number < 1000; ++number) {
+        repeater.on_message_sent(number, kStart, 40ms);
+    }
+    int repeated = 0;
+    while (repeater.take(kStart + 1s)) {
+        ++repeated;
+    }
+    EXPECT_LE(repeated, 4);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ class StreamsTest : public testing::Test {
     std::vector<Frame> packet(std::size_t room = 1200) {
         buffer.assign(room, 0);
         ByteWriter out{buffer};
-        last = streams.write_frames(out);
+        fresh_message = streams.write_frames(out);
         ByteReader reader{out.written()};
         std::vector<Frame> frames;
         while (!reader.empty()) {
@@ -52,7 +52,7 @@ class StreamsTest : public testing::Test {
     Ring<Event> events;
     Streams streams{config, sent, events};
     Bytes buffer;
-    Streams::Written last;
+    bool fresh_message = false;
 };
 
 TEST_F(StreamsTest, FirstPacketRaisesTheInitialCredit) {
@@ -78,13 +78,18 @@ TEST_F(StreamsTest, HigherClassGoesFirstAndFillsThePacket) {
     ASSERT_EQ(frames.size(), 2U);
     EXPECT_EQ(frames[0].stream, control);
     EXPECT_EQ(frames[1].stream, chat);
-    EXPECT_TRUE(last.urgent);
-    EXPECT_FALSE(last.bulk);
+    EXPECT_TRUE(fresh_message);
+    EXPECT_TRUE(streams.has_urgent());
     frames = data();
     ASSERT_EQ(frames.size(), 2U);
     EXPECT_EQ(frames[0].stream, chat);
     EXPECT_EQ(frames[1].stream, file);
-    EXPECT_TRUE(last.bulk);
+    EXPECT_TRUE(fresh_message);
+    EXPECT_FALSE(streams.has_urgent());
+    streams.on_lost({.id = chat.value, .length = 100, .kind = FrameKind::stream});
+    frames = data();
+    EXPECT_EQ(frames[0].stream, chat);
+    EXPECT_FALSE(fresh_message) << "what is repeated is not repeated again";
 }
 
 TEST_F(StreamsTest, StreamsOfAClassTakeTurns) {
