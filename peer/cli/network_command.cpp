@@ -255,13 +255,17 @@ void NetworkCommand::on_session(shell::SessionId id, const session::Event& event
     } else if (const auto* over = std::get_if<session::Ended>(&event)) {
         ended(id, over->error);
         sessions_.erase(id);
+        stalled_.erase(id);
         stop_when_closed();
     }
 }
 
 void NetworkCommand::report_path(shell::SessionId id, const session::PathInUse& path) {
     if (path.stalled) {
+        stalled_.insert(id);
         say_stalled(id, path.reason);
+    } else if (stalled_.erase(id) > 0) {
+        say_recovered(id, path.reason);
     }
     output_.event("path", {{"kind", kind_of(path)},
                            {"transport", transport_of(path)},
@@ -280,6 +284,11 @@ void NetworkCommand::say_stalled(shell::SessionId id, const std::string& trying)
     } else {
         output_.note(text);
     }
+}
+
+/// Takes the place of the line that said that nothing is heard, which nothing else may replace for long.
+void NetworkCommand::say_recovered(shell::SessionId id, const std::string& how) {
+    output_.note(fmt::format("{}: goes on, {}", environment_.name_of(peer_of(id)), how));
 }
 
 void NetworkCommand::finish(Exit exit) {

@@ -107,6 +107,7 @@ class NetworkCommand : public shell::NodeHandler {
     void on_session(shell::SessionId id, const session::Event& event) final;
     void report_path(shell::SessionId id, const session::PathInUse& path);
     void say_stalled(shell::SessionId id, const std::string& trying);
+    void say_recovered(shell::SessionId id, const std::string& how);
     void await_signal();
     void await_retry();
     void retry();
@@ -119,6 +120,7 @@ class NetworkCommand : public shell::NodeHandler {
     ServerAddress server_;
     std::map<shell::SessionId, crypto::PeerId> sessions_;
     std::set<shell::SessionId> pinged_by_;  ///< of these, the sessions that are nothing but pings
+    std::set<shell::SessionId> stalled_;    ///< and it was said
     bool answering_ping_ = false;           ///< the call that was just taken is one
     session::RetryPolicy retries_;
     boost::asio::steady_timer retry_timer_;

@@ -43,7 +43,18 @@ void PingCommand::ask() {
 }
 
 void PingCommand::path_in_use(shell::SessionId, const session::PathInUse& path) {
+    const auto before = path_ ? describe(*path_) : std::string{};
     path_ = path;
+    // An answer that comes in a stall comes over this path all the same.
+    path_->stalled = false;
+    const auto after = describe(*path_);
+    if (!before.empty() && before != after) {
+        output_.say(fmt::format("{}: moved from {} to {}: {}", contact_.name, before, after, path.reason));
+    }
+}
+
+std::string PingCommand::describe(const session::PathInUse& path) {
+    return fmt::format("{} {} {} {}", kind_of(path), transport_of(path), path.strategy, path.addresses.remote.text());
 }
 
 void PingCommand::stream_event(shell::SessionId, const transport::Event& event) {
@@ -68,9 +79,7 @@ void PingCommand::stream_event(shell::SessionId, const transport::Event& event) 
 
 void PingCommand::report(Duration rtt) {
     const auto milliseconds = static_cast<double>(rtt.count()) / 1e6;
-    const auto path = path_ ? fmt::format("{} {} {} {}", kind_of(*path_), transport_of(*path_), path_->strategy,
-                                          path_->addresses.remote.text())
-                            : std::string{"unknown"};
+    const auto path = path_ ? describe(*path_) : std::string{"unknown"};
     output_.event("pong", {{"rtt_ms", milliseconds}, {"path", path}});
     output_.say(fmt::format("{}: {:.1f} ms, {}", contact_.name, milliseconds, path));
 }

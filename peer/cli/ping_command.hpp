@@ -31,6 +31,8 @@ class PingCommand final : public NetworkCommand {
 
     void ask();
     void report(Duration rtt);
+    /// "relay udp relay 192.0.2.1:50000"
+    [[nodiscard]] static std::string describe(const session::PathInUse& path);
 
     PingOptions options_;
     peer_store::Contact contact_;

@@ -72,7 +72,8 @@ struct ConsentLost {
 };
 
 /// A valid pair besides the selected one is kept alive, so that data can move there at once: a relayed one if the
-/// selected one is not, otherwise the best. Again when another one takes its place; it is never the selected one.
+/// selected one is not, by the controlling side's relay if there is such a pair; otherwise the best. Again when another
+/// one takes its place; it is never the selected one.
 struct Spare {
     PairInfo pair;
 };

@@ -1,6 +1,7 @@
 #include "peer/ice/checklist.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 namespace pinhole::ice {
 
@@ -269,6 +270,7 @@ Pair* Checklist::next_ordinary() {
     return waiting != nullptr ? waiting : best(PairState::frozen);
 }
 
+// One bit for a relay at our end, one for a relay at theirs.
 std::size_t Checklist::relay_kind(const Pair& pair) const {
     const auto* local = best_local(pair.path);
     const auto* candidate = best_remote(pair.path);
@@ -316,10 +318,14 @@ const Pair* Checklist::best_valid() const {
     return found;
 }
 
+// With a relay on each side there are two such pairs, and each side rates that of the other's relay higher, for its own
+// local candidate is a host: the controlling side's relay decides, so that both move to the same pair.
 const Pair* Checklist::best_besides(const Pair& selected) const {
-    const bool wants_relay = !is_relayed(describe(selected));
+    const bool wants_relay = relay_kind(selected) == 0;
+    const std::size_t controlling = role_ == Role::controlling ? 1 : 2;
     const auto value = [&](const Pair& pair) {
-        return std::pair{wants_relay && is_relayed(describe(pair)), pair.priority};
+        const auto kind = wants_relay ? relay_kind(pair) : 0;
+        return std::tuple{kind != 0, kind == controlling, pair.priority};
     };
     const Pair* found = nullptr;
     for (const auto& [path, pair] : pairs_) {

@@ -141,19 +141,36 @@ bool Session::handle_spare(const ice::Event& event, TimePoint now) {
     return false;
 }
 
+/// Of a path that the peer turned up on. Either side may have a new allocation that nobody has told this session of:
+/// what has a relay's address goes by the relay.
+std::string Session::guessed_strategy(const net::PathAddresses& path) const {
+    const bool theirs = std::ranges::any_of(
+        remote_relayed_, [&](const auto& endpoint) { return endpoint.address == path.remote.address; });
+    const bool ours = std::ranges::any_of(locals_, [&](const auto& candidate) {
+        return candidate.type == net::CandidateType::relayed && candidate.base.address == path.local.address;
+    });
+    if (theirs || ours) {
+        return "relay";
+    }
+    return last_strategy_.empty() || last_strategy_ == "relay" ? net::name(path.transport) : last_strategy_;
+}
+
 void Session::note_path(const transport::PathChanged& changed) {
     if (path_ && path_->second == changed.addresses) {
         return;
     }
     path_.emplace(changed.path, changed.addresses);
+    auto strategy = guessed_strategy(changed.addresses);
     // A NAT has given the same path another port: its old name leads nowhere.
     std::erase_if(known_paths_, [&](const auto& known) {
-        return known.second.id == changed.path && known.first != changed.addresses;
+        const bool renamed = known.second.id == changed.path && known.first != changed.addresses;
+        strategy = renamed ? known.second.strategy : strategy;
+        return renamed;
     });
     auto& known = known_paths_[changed.addresses];
     known.id = changed.path;
     if (known.strategy.empty()) {
-        known.strategy = last_strategy_.empty() ? "udp" : last_strategy_;
+        known.strategy = std::move(strategy);
     }
     last_strategy_ = known.strategy;
     left_path_ = left_path_ || changed.reason == transport::kPathSilent || changed.reason == transport::kPathRemoved;
@@ -165,6 +182,10 @@ void Session::note_path(const transport::PathChanged& changed) {
 
 /// The callee need not look for a better path as well: one restart serves both.
 void Session::note_detour(TimePoint now) {
+    // Until ICE has chosen, each side may still follow the other to whatever pair worked there first: nothing has died.
+    if (!previous_ && !agent_->selected()) {
+        return;
+    }
     const bool ours = config_.transport.role == transport::Role::initiator;
     survival_.handle_path(last_strategy_ == "relay", ours, now);
 }

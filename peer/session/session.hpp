@@ -218,6 +218,7 @@ class Session {
     bool handle_spare(const ice::Event& event, TimePoint now);
     void use_pair(const ice::PairInfo& pair, const char* reason, TimePoint now);
     void note_path(const transport::PathChanged& changed);
+    [[nodiscard]] std::string guessed_strategy(const net::PathAddresses& path) const;
     void note_detour(TimePoint now);
     void forget_paths(TimePoint now);
     void report_path(std::string reason, bool stalled);

@@ -24,8 +24,7 @@ bool Survival::handle_heard(TimePoint /*now*/) {
 }
 
 void Survival::want_restart(Cause cause, TimePoint now) {
-    // A path that has died soon after it was taken, and before that, too, is not looked for at once.
-    const bool flapping = cause == Cause::path_died && !direct_since_ && upgrade_pause_ > kFirstUpgrade;
+    const bool flapping = cause == Cause::path_died && !direct_since_ && flapping_;
     wanted_ = wanted_ || !flapping;
     // Whatever was tried before was tried in another network.
     if (cause == Cause::moved) {
@@ -56,7 +55,9 @@ void Survival::handle_path(bool relayed, bool ours, TimePoint now) {
         return;
     }
     if (const auto since = std::exchange(direct_since_, std::nullopt)) {
-        upgrade_pause_ = now - *since < kLasting ? std::min(2 * upgrade_pause_, kSlowestUpgrade) : kFirstUpgrade;
+        // The first death says nothing about the next path.
+        flapping_ = std::exchange(died_before_, true) && now - *since < kLasting;
+        upgrade_pause_ = flapping_ ? std::min(2 * upgrade_pause_, kSlowestUpgrade) : kFirstUpgrade;
     }
     if (ours) {
         upgrade_at_ = upgrade_at_.value_or(now + upgrade_pause_);

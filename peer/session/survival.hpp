@@ -42,7 +42,8 @@ class Survival {
     static constexpr unsigned kMaxWanted = 5;
     static constexpr Duration kFirstUpgrade = 15s;
     static constexpr Duration kSlowestUpgrade = 15min;
-    /// A better path that dies within this time of being taken was none: the next one is looked for later.
+    /// A better path that dies within this time of being taken, and is not the first that died, was none: the next one
+    /// is looked for later.
     static constexpr Duration kLasting = 1min;
 
     explicit Survival(const Config& config) : config_(config) {}
@@ -93,6 +94,8 @@ class Survival {
     std::optional<TimePoint> upgrade_at_;
     Duration upgrade_pause_ = kFirstUpgrade;
     std::optional<TimePoint> direct_since_;
+    bool died_before_ = false;  ///< a direct path
+    bool flapping_ = false;     ///< the last one died soon after it was taken, and was not the first
     std::string said_;
 };
 

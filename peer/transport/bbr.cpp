@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace pinhole::transport {
 
@@ -43,6 +44,9 @@ constexpr Duration kShortestRtt = 2ms;
 // A probe has filled the line when its queue adds such a part to the round trip: a quarter of what the probe sends too
 // much.
 constexpr int kQueueSeen = 16;
+// A queue that stands for as long as this is worth a few slower round trips.
+constexpr Duration kStandingFloor = 1ms;
+constexpr int kDrainRounds = 8;
 constexpr int kExtraAckedRounds = 5;
 // Nothing sent for so long: the next packet starts into an empty queue.
 constexpr Duration kIdle = 1s;
@@ -75,9 +79,10 @@ double Bbr::pacing_gain() const {
             return kDrainPacing;
         case State::down:
             return kDownPacing;
+        case State::cruise:
+            return standing_ ? kDownPacing : 1;
         case State::up:
             return kUpPacing;
-        case State::cruise:
         case State::refill:
         case State::probe_rtt:
             break;
@@ -112,6 +117,10 @@ void Bbr::on_ack(const AckEvent& event) {
     }
     if (min_rtt_ != Duration::max()) {
         judge_.on_queueing(event.latest_rtt - std::min(min_rtt_, event.latest_rtt));
+    }
+    if (min_rtt_ != Duration::max()) {
+        round_shortest_queue_ =
+            std::min(round_shortest_queue_, event.latest_rtt - std::min(min_rtt_, event.latest_rtt));
     }
     if (event.lost > lost_before_ && min_rtt_ != Duration::max()) {
         round_queueing_ = std::max(round_queueing_, event.latest_rtt - std::min(min_rtt_, event.latest_rtt));
@@ -166,6 +175,7 @@ void Bbr::end_round(const AckEvent& event) {
     }
     round_probed_ = probing();
     judge_.learn(flight);
+    judge_queue();
     delivered_at_round_start_ = event.delivered;
     lost_at_round_start_ = event.lost;
     round_queueing_ = {};
@@ -173,6 +183,16 @@ void Bbr::end_round(const AckEvent& event) {
     round_marked_ = false;
     bandwidth_latest_ = event.sample.rate;
     inflight_latest_ = static_cast<double>(event.sample.delivered);
+}
+
+/// A queue that does not go away in a whole round trip of steady sending is of our making: the bandwidth was taken for
+/// more than it is, by acknowledgements that came late and then together. If it stays all the same it is another's.
+void Bbr::judge_queue() {
+    const auto shortest = std::exchange(round_shortest_queue_, Duration::max());
+    const auto enough = std::max(min_rtt_ / kQueueSeen, kStandingFloor);
+    standing_ = state_ == State::cruise && shortest != Duration::max() && rounds_drained_ < kDrainRounds &&
+                shortest > (standing_ ? enough / 2 : enough);
+    rounds_drained_ += standing_ ? 1 : 0;
 }
 
 void Bbr::lower_bounds() {
@@ -228,7 +248,8 @@ void Bbr::leave_startup(const AckEvent& event) {
                                        .lost = static_cast<double>(event.sample.lost) / mtu_,
                                        .queueing = round_queueing_,
                                        .run = round_run_};
-        if (!pipe_full_ && rounds_without_growth_ > 0 && (round_marked_ || judge_.congested(flight))) {
+        // Losses while the rate still grows are those of a burst; a mark is a router's word.
+        if (!pipe_full_ && (round_marked_ || (rounds_without_growth_ > 0 && judge_.congested(flight)))) {
             pipe_full_ = true;
             inflight_high_ = std::max(bdp(1), inflight_latest_);
         }
@@ -350,6 +371,7 @@ void Bbr::start_down(TimePoint now) {
     state_ = State::down;
     cycle_start_ = now;
     rounds_since_probe_ = 0;
+    rounds_drained_ = 0;
     probe_acks_stopping_ = true;
     // Flows that met should not probe together for ever: what was delivered is as good as a die.
     probe_wait_ =
@@ -359,6 +381,7 @@ void Bbr::start_down(TimePoint now) {
 
 void Bbr::start_cruise() {
     state_ = State::cruise;
+    standing_ = false;
 }
 
 void Bbr::start_refill(const AckEvent& event) {

@@ -65,6 +65,7 @@ class Bbr final : public CongestionController {
     void update_round(const AckEvent& event);
     void update_bandwidth(const RateSample& sample);
     void end_round(const AckEvent& event);
+    void judge_queue();
     void lower_bounds();
     void forget_bounds();
     void update_aggregation(const AckEvent& event);
@@ -106,6 +107,9 @@ class Bbr final : public CongestionController {
     std::uint64_t lost_at_round_start_ = 0;
     std::uint64_t delivered_at_round_start_ = 0;
     Duration round_queueing_{};
+    Duration round_shortest_queue_ = Duration::max();
+    bool standing_ = false;
+    int rounds_drained_ = 0;
     bool round_run_ = false;
     bool round_marked_ = false;
     bool round_probed_ = true;  ///< what was sent in the round before was a probe

@@ -56,8 +56,8 @@ struct Config {
     std::uint64_t max_streams = 256;
     /// UDP payload bytes every path must carry; RFC 9000 §14.1.
     std::size_t base_mtu = 1200;
-    /// Largest UDP payload that path MTU discovery tries: 1500 less IPv4 and UDP headers.
-    std::size_t max_mtu = 1472;
+    /// Largest UDP payload that path MTU discovery tries: jumbo frames of 9000 bytes less IPv6 and UDP headers.
+    std::size_t max_mtu = 8952;
     /// Ping when nothing was sent for so long; holds NAT mappings (RFC 4787 REQ-5: at least 2 min, in the wild 30 s).
     Duration keepalive = 15s;
     /// Silence after which the peer counts as gone. Probes go out long before. 0: never, whoever owns the connection

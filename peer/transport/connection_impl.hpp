@@ -178,6 +178,7 @@ class Connection::Impl {
     void on_closing_timer(TimePoint now);
     void end(Closed event);
     [[nodiscard]] Duration probe_timeout() const;
+    [[nodiscard]] Duration probe_timeout_of(const Path& path) const;
 
     Config config_;
     Rng* rng_;

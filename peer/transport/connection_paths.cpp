@@ -166,7 +166,9 @@ void Connection::Impl::follow_peer(Path& path, const Arrival& arrival) {
     if (used == nullptr || used == &path || !newest) {
         return;
     }
-    const auto patience = (config_.role == Role::responder ? 1 : kSilentAfter) * probe_timeout();
+    // Not probe timeouts: what both measured of the round trip is much the same, how it varies is not.
+    const auto patience =
+        (config_.role == Role::responder ? 1 : kSilentAfter) * (2 * used->rtt.smoothed() + kMaxAckDelay);
     if (std::max(used->last_heard, used->used_since) + patience <= arrival.now) {
         switch_to(path, "peer uses another path", arrival.now);
     }

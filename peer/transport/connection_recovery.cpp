@@ -11,6 +11,8 @@ namespace {
 constexpr int kProbes = 2;
 // Losses in a row that no line makes by chance.
 constexpr std::size_t kRunPackets = 3;
+// A peer that is busy for a moment is no dead path, however short the way to it.
+constexpr Duration kBriskProbe = 80ms;
 
 }  // namespace
 
@@ -251,9 +253,19 @@ std::optional<TimePoint> Connection::Impl::loss_deadline() const {
     }
     const auto* path = active();
     if (path != nullptr && !path->loss_time && path->in_flight > 0 && path->last_eliciting_sent) {
-        deadline = earliest(deadline, *path->last_eliciting_sent + path->probe_timeout());
+        deadline = earliest(deadline, *path->last_eliciting_sent + probe_timeout_of(*path));
     }
     return deadline;
+}
+
+// RFC 9002 §6.2.1 doubles it each time, for a path that is all there is. Where data can go elsewhere the third one ends
+// the use of this path, so that it counts how soon that is: six small packets are no load in a congested network. A
+// path that was left itself is no place to hurry to.
+Duration Connection::Impl::probe_timeout_of(const Path& path) const {
+    const auto backed_off = path.probe_timeout();
+    const bool alternative = std::ranges::any_of(
+        paths_, [&](const auto& other) { return other.get() != &path && other->left_at == TimePoint{}; });
+    return alternative ? std::min(backed_off, std::max(path.rtt.probe_timeout(), kBriskProbe)) : backed_off;
 }
 
 void Connection::Impl::on_loss_timer(TimePoint now) {
@@ -266,7 +278,7 @@ void Connection::Impl::on_loss_timer(TimePoint now) {
     }
     auto* path = active();
     if (path == nullptr || path->in_flight == 0 || !path->last_eliciting_sent ||
-        *path->last_eliciting_sent + path->probe_timeout() > now) {
+        *path->last_eliciting_sent + probe_timeout_of(*path) > now) {
         return;
     }
     // RFC 9002 §6.2.4: nothing is declared lost; the oldest data goes out again to get an answer.

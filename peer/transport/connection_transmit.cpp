@@ -45,7 +45,6 @@ std::optional<TransmitBatch> Connection::Impl::poll_transmit(ByteSpan buffer, Ti
 }
 
 std::optional<TransmitBatch> Connection::Impl::transmit_batch(Path& path, ByteSpan out, TimePoint now) {
-    path.note_lateness(now);
     path.refill_pacer(now);
     timers_.stop(Timer::pacing);
     auto mtu = std::min(path.mtu.current(), out.size());

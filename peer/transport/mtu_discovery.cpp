@@ -6,14 +6,23 @@ namespace pinhole::transport {
 
 namespace {
 
-// IPv6's minimum less headers rounded up, what tunnels and PPPoE leave, and then whatever is configured.
-constexpr std::array<std::size_t, 2> kSteps{1280, 1400};
+// UDP payloads: IPv6's minimum less headers rounded up, what tunnels and PPPoE leave, Ethernet with IPv6 and with IPv4,
+// jumbo frames; and then whatever is configured.
+constexpr std::array<std::size_t, 5> kSteps{1280, 1400, 1452, 1472, 8952};
 // RFC 8899 §5.1.2 and §5.1.1: MAX_PROBES and PMTU_RAISE_TIMER.
 constexpr int kMaxProbes = 3;
 constexpr Duration kRaise = 600s;
 constexpr Duration kAfterBlackHole = 60s;
 // Large packets lost one after another with no large one acknowledged that was sent later.
 constexpr int kBlackHole = 3;
+
+std::size_t step_below(std::size_t size) {
+    std::size_t found = 0;
+    for (const auto step : kSteps) {
+        found = step < size ? step : found;
+    }
+    return found;
+}
 
 }  // namespace
 
@@ -102,7 +111,8 @@ bool MtuDiscovery::on_too_big(std::size_t size, TimePoint now) {
     if (size <= base_) {
         return false;
     }
-    maximum_ = std::min(maximum_, size - 1);
+    // What is between two steps is not worth a probe for each byte.
+    maximum_ = std::min(maximum_, std::max(step_below(size), base_));
     if (in_flight_ >= size) {
         in_flight_ = 0;
         probes_lost_ = 0;
@@ -110,12 +120,7 @@ bool MtuDiscovery::on_too_big(std::size_t size, TimePoint now) {
     if (current_ < size) {
         return false;
     }
-    current_ = base_;
-    for (const auto step : kSteps) {
-        if (step > base_ && step <= maximum_) {
-            current_ = step;
-        }
-    }
+    current_ = maximum_;
     end_search(now, kRaise);
     return true;
 }

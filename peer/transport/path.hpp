@@ -18,6 +18,8 @@ namespace pinhole::transport {
 
 /// Paths of a connection at once; ICE keeps one and its alternatives.
 inline constexpr std::size_t kMaxPaths = 8;
+/// Size of packets in a TCP stream: there is no path MTU to find, and a large one would hold up a message behind it.
+inline constexpr std::size_t kTcpPacket = 1472;
 /// Unvalidated addresses at once.
 inline constexpr std::size_t kMaxCandidates = 4;
 /// RFC 9000 §8.1: bytes sent to an unvalidated address for each byte received from it.
@@ -27,7 +29,7 @@ struct Path {
     Path(PathId path_id, const net::PathAddresses& path_addresses, const Config& config)
         : id(path_id),
           addresses(path_addresses),
-          mtu(over_tcp() ? config.max_mtu : config.base_mtu, config.max_mtu),
+          mtu(over_tcp() ? kTcpPacket : config.base_mtu, over_tcp() ? kTcpPacket : config.max_mtu),
           congestion(make_congestion_controller(config.congestion, mtu.current())) {}
 
     PathId id;
@@ -74,8 +76,8 @@ struct Path {
 
     [[nodiscard]] double rate() const { return congestion->pacing_rate(rtt.smoothed()); }
 
-    /// This machine was late: less was sent than the path would have taken.
-    void note_lateness(TimePoint now);
+    /// If this machine is late for it, less was sent than the path would have taken: a little is made up for, and the
+    /// samples are marked.
     void refill_pacer(TimePoint now);
     /// A packet was lost that was not: lets so much more reordering pass.
     void tolerate_reordering(std::uint64_t packets);

@@ -1,5 +1,6 @@
 // What the congestion controllers do on home links, in virtual time, as Markdown: rate alone, round-trip times beside
-// it, and what a CUBIC flow keeps that joins. `congestion-table [--seeds N]`.
+// it, and what a CUBIC flow keeps that joins. `congestion-table [--seeds N] [--late US]`; --late: the
+// hosts are busy and look after everything up to so many microseconds late.
 #include "tests/sim/bottleneck.hpp"
 
 #include <algorithm>
@@ -40,12 +41,15 @@ constexpr Line kLines[] = {
     {"2 Mbit/s, 200 ms, queue 2 s", 2, 200ms, 0, 500'000, 5'000'000},
 };
 
+/// How late the hosts are for everything, at most.
+Duration lateness{};
+
 BottleneckConfig config_of(const Line& line, std::uint64_t seed) {
     const lab::LinkConfig link{.delay = line.round_trip / 2,
                                .loss = line.loss,
                                .bytes_per_second = line.megabits * kMegabit,
                                .queue_bytes = line.queue};
-    return {.forward = link, .back = link, .seed = seed};
+    return {.forward = link, .back = link, .seed = seed, .lateness = lateness};
 }
 
 double median(std::vector<double> values) {
@@ -135,7 +139,15 @@ void fairness(std::uint64_t seeds) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    const auto seeds = argc == 3 && std::string_view{argv[1]} == "--seeds" ? std::strtoul(argv[2], nullptr, 10) : 3;
-    rates(std::max<std::uint64_t>(seeds, 1));
-    fairness(std::max<std::uint64_t>(seeds, 1));
+    std::uint64_t seeds = 3;
+    for (int i = 1; i + 1 < argc; i += 2) {
+        const auto value = std::strtoul(argv[i + 1], nullptr, 10);
+        if (std::string_view{argv[i]} == "--seeds") {
+            seeds = std::max<std::uint64_t>(value, 1);
+        } else if (std::string_view{argv[i]} == "--late") {
+            lateness = value * 1us;
+        }
+    }
+    rates(seeds);
+    fairness(seeds);
 }

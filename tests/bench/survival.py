@@ -29,6 +29,7 @@ FAULTS = (
     "uplink-switch-in-mid-transfer", "both-uplinks-switch-in-mid-transfer", "udp-blocked-in-mid-transfer",
     "server-restarts-and-then-both-nats-reboot", "both-nats-reboot-while-the-server-is-away",
     "sender-sleeps-in-mid-transfer", "line-is-down-for-forty-seconds-in-mid-transfer",
+    "direct-path-dies-while-the-relay-is-warm", "direct-path-dies-and-comes-back",
     "relay-restarts-in-mid-transfer", "nats-reboot-under-the-relay", "uplink-switch-under-the-relay",
     "sender-sleeps-under-the-relay", "server-restarts-and-nats-reboot-under-the-relay",
 )

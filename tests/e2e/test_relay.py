@@ -1,5 +1,7 @@
 """The relay: first where a direct path comes later, only where there is none, over UDP, TCP and TLS, and coturn's."""
 
+import itertools
+
 import netlab
 from case import DONE, NO_PATH
 from relay_case import WITHOUT_TCP, CoturnCase, RelayCase
@@ -27,6 +29,27 @@ class Relay(RelayCase):
         self.assertIn("relay udp relay", ping.events_named("pong")[0]["path"])
         self.assertIn("direct udp birthday", ping.events_named("pong")[-1]["path"])
         self.assertTrue(receiver.running)
+
+    def test_ping_shows_the_relay_the_direct_path_and_the_relay_again_when_that_dies(self):
+        self.across_models(EASY, EASY, relay=True)
+        self.bob.receive(self.inbox(), "--yes")
+        self.box.command("cut home office")
+        ping = self.alice.start("ping", "bob", "--count", "60")
+        self.await_answer(ping, "relay")
+        self.box.command("restore home office")
+        self.await_answer(ping, "direct", 40)
+        self.box.command("cut home office")
+        self.await_answer(ping, "relay")
+        paths = ping.events_named("path")
+        self.assertEqual([kind for kind, _ in itertools.groupby(path["kind"] for path in paths)],
+                         ["relay", "direct", "relay"], ping.transcript())
+        self.assertIn("path silent", [path["reason"] for path in paths])
+
+    def await_answer(self, ping, kind, timeout=15):
+        """A round trip from now on that went over a path of that kind."""
+        before = len(ping.events)
+        ping.wait_until(lambda events: any(event["event"] == "pong" and event["path"].startswith(kind)
+                                           for event in events[before:]), timeout, f"a round trip, {kind}")
 
     def test_nothing_but_the_relay_when_it_is_all_that_is_allowed(self):
         self.across(relay=True)

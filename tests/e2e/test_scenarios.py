@@ -186,6 +186,8 @@ class LabRunner(unittest.TestCase):
                 (_HOMES + '[[step]]\nkill = "alice"\n', "step 3, kill: no program .* is named 'alice'"),
                 (_HOMES + '[[step]]\nrebind = "hom"\n', "step 3, rebind: no NAT is named 'hom'; did you mean 'home'"),
                 (_HOMES + '[[step]]\nmove = "alice"\nto = "mars"\n', "step 3, move, to: no NAT .* is named 'mars'"),
+                (_HOMES + '[[step]]\ncut = "home"\ntowards = "alice"\n',
+                 "step 3, cut, towards: no neighbour of 'home' is named 'alice'; there is office, server"),
                 (_HOMES + '[[step]]\npause = "2h"\n', "step 3, pause: longer than 60 s"),
                 (_HOMES + '[expect]\nexit = { alice = 0 }\n', r"\[expect\]: no program .*'alice'"),
                 (_HOMES + '[expect]\nconected = "2s"\n', "unknown key 'conected'; did you mean 'connected'"),

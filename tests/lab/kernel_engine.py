@@ -149,6 +149,7 @@ class _Attachment:
     loss_up: float = 0
     loss_down: float = 0
     cut: bool = False
+    cut_towards: set = dataclasses.field(default_factory=set)  # names of neighbours
     is_cable: bool = False
 
 
@@ -308,13 +309,21 @@ table ip6 closed {
         self._blocked.setdefault(name, set()).difference_update(protocols)
         self._load_block(name)
 
-    def cut(self, name):
-        self._lines[name].cut = True
-        self._load_line(name)
+    def cut(self, name, towards=None):
+        self._set_cut(name, towards, True)
 
-    def restore(self, name):
-        self._lines[name].cut = False
-        self._load_line(name)
+    def restore(self, name, towards=None):
+        self._set_cut(name, towards, False)
+
+    def _set_cut(self, name, towards, cut):
+        if towards is None:
+            self._lines[name].cut = cut
+            self._load_line(name)
+            return
+        for one, other in ((name, towards), (towards, name)):
+            others = self._lines[one].cut_towards
+            (others.add if cut else others.discard)(other)
+            self._load_line(one)
 
     def change_link(self, name, up, down):
         line = self._lines[name]
@@ -331,6 +340,8 @@ table ip6 closed {
         """Unplugs a host and plugs it in elsewhere; it gets another address."""
         node = self._network.hosts[name]
         host = self._hosts[name]
+        for other in self._lines[name].cut_towards.copy():
+            self._set_cut(name, other, False)
         host.namespace.ip("link del eth0")
         if behind == topology.INTERNET:
             moved = self._plug_into_internet(node, host.namespace, 1)
@@ -369,8 +380,16 @@ table ip6 closed {
             verdict = "drop" if line.cut else f"numgen random mod 10000 < {round(loss * 10_000)} drop"
             table = f"line_{interface}".replace("-", "_")
             rule = f"  {verdict}\n" if line.cut or loss else ""
+            if interface == line.outer_interface:
+                rule += "".join(f"  {family} daddr {address} drop\n" for other in sorted(line.cut_towards)
+                                for family, address in self._destinations(other))
             namespace.nft(f"table netdev {table}\ndelete table netdev {table}\ntable netdev {table} {{\n chain in {{\n"
                           f'  type filter hook ingress device "{interface}" priority 0\n{rule} }}\n}}\n')
+
+    def _destinations(self, name):
+        """What packets to a neighbour have as their destination: (family in nftables' words, address or network)."""
+        networks = [f"{self._v6_lans[name]}::/64"] if name in self._v6_lans else []
+        return [("ip6" if ":" in address else "ip", address) for address in [*self._addresses[name], *networks]]
 
 
 def _forward_ipv6(namespace):

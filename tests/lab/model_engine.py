@@ -65,11 +65,11 @@ class ModelEngine:
         for protocol in protocols:
             self._command(f"unblock {name} {protocol}")
 
-    def cut(self, name):
-        self._command(f"link {name} both up=false")
+    def cut(self, name, towards=None):
+        self._command(f"cut {name} {towards}" if towards else f"link {name} both up=false")
 
-    def restore(self, name):
-        self._command(f"link {name} both up=true")
+    def restore(self, name, towards=None):
+        self._command(f"restore {name} {towards}" if towards else f"link {name} both up=true")
 
     def change_link(self, name, up, down):
         for way, values in (("up", up), ("down", down)):

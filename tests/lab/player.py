@@ -304,10 +304,10 @@ class Player:
         self._engine.unblock(step.target, step.keys["protocols"])
 
     def _do_cut(self, step):
-        self._engine.cut(step.target)
+        self._engine.cut(step.target, step.get("towards"))
 
     def _do_restore(self, step):
-        self._engine.restore(step.target)
+        self._engine.restore(step.target, step.get("towards"))
 
     def _do_link(self, step):
         same = {key: value for key, value in step.keys.items() if key not in ("up", "down")}

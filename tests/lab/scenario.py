@@ -152,8 +152,8 @@ VERBS = {
     "background": Verb(reading.text, {"rate": reading.number}, "nat", ("rate",)),
     "block": Verb(reading.text, _PROTOCOLS, "nat", ("protocols",)),
     "unblock": Verb(reading.text, _PROTOCOLS, "nat", ("protocols",)),
-    "cut": Verb(reading.text, {}, "node"),
-    "restore": Verb(reading.text, {}, "node"),
+    "cut": Verb(reading.text, {"towards": reading.text}, "node"),
+    "restore": Verb(reading.text, {"towards": reading.text}, "node"),
     "link": Verb(reading.text, _LINK, "node"),
     "move": Verb(reading.text, {"to": reading.text}, "host", ("to",)),
     "expect": Verb(expectations, {}),
@@ -206,6 +206,7 @@ class _Names:
 
     def __init__(self, network):
         self.network = network
+        self.behind = {node.name: node.behind for node in (*network.nats.values(), *network.hosts.values())}
         self.people = {}
         self.programs = {}
         self.servers = []
@@ -241,6 +242,11 @@ def _check_step(step, names):
         names.programs[step.get("as", step.target)] = step
     elif step.verb == "move":
         reading.one_of(step.keys["to"], [topology.INTERNET, *network.nats], "NAT (or internet)", step.place.inside("to"))
+        names.behind[step.target] = step.keys["to"]
+    elif "towards" in step.keys:
+        here = names.behind[step.target]
+        beside = [name for name, behind in names.behind.items() if behind == here and name != step.target]
+        reading.one_of(step.keys["towards"], beside, f"neighbour of {step.target!r}", step.place.inside("towards"))
     elif step.verb == "expect":
         _check_expectations(step.target, names, step.place)
     elif step.verb == "wait" and not {"event", "exit"} & set(step.keys):

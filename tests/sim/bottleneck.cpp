@@ -8,6 +8,8 @@ namespace pinhole::sim {
 
 namespace {
 
+// UDP payloads that the hosts' Ethernet takes.
+constexpr std::size_t kInterface = 1472;
 constexpr Duration kProbeEvery = 10ms;
 constexpr std::uint16_t kProbePort = 1;
 constexpr std::uint16_t kFirstPort = 1000;
@@ -45,7 +47,8 @@ Bottleneck::Bottleneck(const BottleneckConfig& config)
     : rng_(config.seed),
       network_rng_(config.seed ^ 0x6e6574776f726b),
       forward(config.forward, network_rng_),
-      back(config.back, network_rng_) {}
+      back(config.back, network_rng_),
+      lateness_(config.lateness) {}
 
 Bottleneck::Flow& Bottleneck::start(transport::CongestionAlgorithm algorithm, std::uint64_t bytes) {
     const auto port = static_cast<std::uint16_t>(kFirstPort + flows_.size());
@@ -82,36 +85,70 @@ bool Bottleneck::run_until(TimePoint end, Done done) {
     while (!done()) {
         auto next = earliest(earliest(forward.next_arrival(), back.next_arrival()), std::optional{next_probe_});
         for (const auto& flow : flows_) {
-            next = earliest(
-                next, earliest(flow->sender->connection.next_timeout(), flow->receiver->connection.next_timeout()));
+            rouse(*flow->sender, flow->at_sender);
+            rouse(*flow->receiver, flow->at_receiver);
+            next = earliest(next, earliest(flow->at_sender.wake, flow->at_receiver.wake));
         }
         if (*next > end) {
             now_ = end;
             return false;
         }
         now_ = std::max(now_, *next);
-        expire();
         while (auto packet = forward.receive(now_)) {
             deliver(*packet, true);
         }
         while (auto packet = back.receive(now_)) {
             deliver(*packet, false);
         }
+        work();
     }
     return true;
 }
 
-void Bottleneck::expire() {
+/// Sees to it that the host looks after what has come and what is due, sooner or later.
+void Bottleneck::rouse(const Peer& peer, Desk& desk) {
+    const auto timer = peer.connection.next_timeout();
+    const auto due = desk.inbox.empty() ? timer : earliest(timer, std::optional{now_});
+    // A wake-up that is being waited for stands, unless it is for a timer that has moved.
+    if (desk.wake && (desk.due == due || (desk.due && *desk.due <= now_))) {
+        return;
+    }
+    desk.due = due;
+    desk.wake.reset();
+    if (due) {
+        const auto late = rng_.below(static_cast<std::uint64_t>(lateness_.count()) + 1);
+        desk.wake = std::max(*due, now_) + Duration{static_cast<Duration::rep>(late)};
+    }
+}
+
+void Bottleneck::wake(Flow& flow, bool sender) {
+    auto& desk = sender ? flow.at_sender : flow.at_receiver;
+    auto& peer = sender ? *flow.sender : *flow.receiver;
+    if (!desk.wake || *desk.wake > now_) {
+        return;
+    }
+    desk.wake.reset();
+    for (auto& packet : std::exchange(desk.inbox, {})) {
+        peer.connection.handle_datagram({.path = {.local = packet.flow.destination, .remote = packet.flow.source},
+                                         .payload = packet.payload,
+                                         .ecn = packet.ecn},
+                                        now_);
+    }
+    if (const auto when = peer.connection.next_timeout(); when && *when <= now_) {
+        peer.connection.handle_timeout(now_);
+    }
+    turn(peer, sender);
+}
+
+void Bottleneck::work() {
     if (next_probe_ <= now_) {
         probe();
     }
     for (const auto& flow : flows_) {
-        for (auto* peer : {flow->sender.get(), flow->receiver.get()}) {
-            if (const auto when = peer->connection.next_timeout(); when && *when <= now_) {
-                peer->connection.handle_timeout(now_);
-                turn(*peer, peer == flow->sender.get());
-            }
-        }
+        rouse(*flow->sender, flow->at_sender);
+        rouse(*flow->receiver, flow->at_receiver);
+        wake(*flow, true);
+        wake(*flow, false);
     }
 }
 
@@ -129,6 +166,10 @@ void Bottleneck::probe() {
 void Bottleneck::turn(Peer& peer, bool sender) {
     peer.take_turn(now_);
     while (const auto batch = peer.connection.poll_transmit(batch_, now_)) {
+        if (batch->segment_size > kInterface) {
+            peer.connection.handle_mtu_exceeded(batch->segment_size, now_);
+            continue;
+        }
         for (std::size_t at = 0; at < batch->size; at += batch->segment_size) {
             const auto payload = ByteView{batch_}.subspan(at, std::min(batch->segment_size, batch->size - at));
             lab::Packet packet;
@@ -154,12 +195,7 @@ void Bottleneck::deliver(lab::Packet& packet, bool to_receiver) {
         return;
     }
     auto& flow = *flows_[port - kFirstPort];
-    auto& peer = to_receiver ? *flow.receiver : *flow.sender;
-    peer.connection.handle_datagram({.path = {.local = packet.flow.destination, .remote = packet.flow.source},
-                                     .payload = packet.payload,
-                                     .ecn = packet.ecn},
-                                    now_);
-    turn(peer, !to_receiver);
+    (to_receiver ? flow.at_receiver : flow.at_sender).inbox.push_back(std::move(packet));
 }
 
 }  // namespace pinhole::sim

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace pinhole::sim {
@@ -15,6 +16,8 @@ struct BottleneckConfig {
     lab::LinkConfig forward;
     lab::LinkConfig back;
     std::uint64_t seed = 1;
+    /// Hosts are busy: what comes and what is due waits for up to so long, evenly distributed.
+    Duration lateness{};
 };
 
 class Bottleneck {
@@ -26,9 +29,19 @@ class Bottleneck {
     Bottleneck(const Bottleneck&) = delete;
     Bottleneck& operator=(const Bottleneck&) = delete;
 
+    /// What a busy host has not looked at yet, and when it will.
+    struct Desk {
+        std::vector<lab::Packet> inbox;
+        std::optional<TimePoint> wake;
+        /// What `wake` was set for.
+        std::optional<TimePoint> due;
+    };
+
     struct Flow {
         std::unique_ptr<Peer> sender;
         std::unique_ptr<Peer> receiver;
+        Desk at_sender;
+        Desk at_receiver;
 
         /// Bytes that the receiving application has read.
         [[nodiscard]] std::uint64_t received() const;
@@ -57,9 +70,12 @@ class Bottleneck {
     bool run_until(TimePoint end, Done done);
     void turn(Peer& peer, bool sender);
     void deliver(lab::Packet& packet, bool to_receiver);
+    void rouse(const Peer& peer, Desk& desk);
+    void wake(Flow& flow, bool sender);
     void probe();
-    void expire();
+    void work();
 
+    Duration lateness_;
     TimePoint now_{};
     TimePoint next_probe_{};
     std::vector<std::unique_ptr<Flow>> flows_;

@@ -8,6 +8,8 @@ namespace pinhole::sim {
 
 namespace {
 
+// UDP payloads that the hosts' Ethernet takes, at least.
+constexpr std::size_t kInterface = 1472;
 constexpr std::uint64_t kConnectionA = 0xaaaa'0000'1111'2222;
 constexpr std::uint64_t kConnectionB = 0xbbbb'3333'4444'5555;
 
@@ -133,6 +135,12 @@ void Pair::turn(Peer& peer, bool is_a) {
 }
 
 void Pair::transmit(const transport::TransmitBatch& batch, bool is_a) {
+    const auto takes =
+        std::max(kInterface, (is_a ? to_b : to_a).config().mtu - lab::udp_packet_size(net::Family::v4, 0));
+    if (batch.segment_size > takes) {
+        (is_a ? a : b).connection.handle_mtu_exceeded(batch.segment_size, now_);
+        return;
+    }
     if (on_batch) {
         on_batch(is_a, batch);
     }

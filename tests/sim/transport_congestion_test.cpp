@@ -110,6 +110,24 @@ TEST_P(EverySeed, AfterAPauseItGoesOnAtTheRateItKnew) {
     EXPECT_LE(seconds(world.now() - start), 20'000'000 / (40 * kMegabit));
 }
 
+// What comes late and then at once looks faster than it was.
+TEST_P(EverySeed, BusyHostsDoNotFillTheQueue) {
+    for (const auto lateness : {1ms, 3ms}) {
+        auto config = line(20, 40ms, 0, 400'000, GetParam());
+        config.lateness = lateness;
+        Bottleneck world{config};
+        const auto& flow = world.start(CongestionAlgorithm::bbr, 1'000'000'000);
+        world.run_for(5s);
+        (void)world.take_round_trips();
+        EXPECT_GE(rate_over(world, flow, 20s), 0.92 * 20 * 1430 / 1500);
+        const auto trips = world.take_round_trips();
+        EXPECT_LE(trips[trips.size() / 2], 48ms);
+        EXPECT_LE(trips[trips.size() * 99 / 100], 75ms);
+        const auto& stats = flow.sender->connection.stats();
+        EXPECT_LE(stats.packets_lost, stats.packets_sent / 50);
+    }
+}
+
 TEST_P(EverySeed, TheBackgroundGivesWay) {
     Bottleneck world{line(20, 40ms, 0, 400'000, GetParam())};
     const auto& background = world.start(CongestionAlgorithm::ledbat, 1'000'000'000);

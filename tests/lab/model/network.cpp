@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <deque>
 #include <functional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -80,8 +81,14 @@ class Network::Impl {
         return earliest(local_.empty() ? std::nullopt : std::optional{local_.front().at}, lines_.next_arrival());
     }
 
+    void cut(std::string_view one, std::string_view other) { cuts_.insert(between(one, other)); }
+
+    void restore(std::string_view one, std::string_view other) { cuts_.erase(between(one, other)); }
+
     net::Address move(std::size_t host, std::string_view behind) {
-        lines_.clear(nats_.size() + host);
+        const auto line = nats_.size() + host;
+        lines_.clear(line);
+        std::erase_if(cuts_, [line](const auto& cut) { return cut.first == line || cut.second == line; });
         std::erase_if(local_, [host](const Local& local) { return local.delivery.to.value == host; });
         return directory_.move(host, behind);
     }
@@ -136,13 +143,34 @@ class Network::Impl {
     std::optional<Delivery> hop(Lines::Arrival arrival) {
         const auto [number, up] = arrival.link;
         if (up) {
-            enter(directory_.realm_of(number), std::move(arrival.packet), arrival.at);
+            const auto realm = directory_.realm_of(number);
+            if (is_cut(number, realm, arrival.packet.flow.destination.address)) {
+                dropped(arrival.packet, directory_.realm_name(realm), "cut");
+            } else {
+                enter(realm, std::move(arrival.packet), arrival.at);
+            }
         } else if (number < nats_.size()) {
             from_outside(number, std::move(arrival.packet), arrival.at);
         } else {
             return Delivery{.to = {number - nats_.size()}, .packet = std::move(arrival.packet)};
         }
         return std::nullopt;
+    }
+
+    // --- cuts ---
+
+    using Neighbours = std::pair<std::size_t, std::size_t>;
+
+    [[nodiscard]] Neighbours between(std::string_view one, std::string_view other) const {
+        return std::minmax({directory_.line_named(one), directory_.line_named(other)});
+    }
+
+    [[nodiscard]] bool is_cut(std::size_t from, std::size_t realm, const net::Address& destination) const {
+        if (cuts_.empty()) {
+            return false;
+        }
+        const auto to = directory_.route(realm, destination);
+        return to && cuts_.contains(std::minmax({from, *to}));
     }
 
     void too_big(LinkId id, Packet packet, TimePoint now) {
@@ -361,6 +389,8 @@ class Network::Impl {
     std::vector<NatModel> nats_;
     std::vector<bool> forwards_v6_;
     std::deque<Local> local_;
+    /// By the numbers of their lines, the lower one first.
+    std::set<Neighbours> cuts_;
 };
 
 Network::Network(const Topology& topology) : impl_(std::make_unique<Impl>(topology)) {}
@@ -411,6 +441,14 @@ Link& Network::uplink(std::string_view host_or_nat) {
 
 Link& Network::downlink(std::string_view host_or_nat) {
     return impl_->link_named(host_or_nat, false);
+}
+
+void Network::cut(std::string_view one, std::string_view other) {
+    impl_->cut(one, other);
+}
+
+void Network::restore(std::string_view one, std::string_view other) {
+    impl_->restore(one, other);
 }
 
 net::Address Network::move(HostId host, std::string_view behind, TimePoint now) {

@@ -44,6 +44,10 @@ class Network {
     [[nodiscard]] NatModel& nat(std::string_view name);
     [[nodiscard]] Link& uplink(std::string_view host_or_nat);
     [[nodiscard]] Link& downlink(std::string_view host_or_nat);
+    /// Two neighbours, on the internet or in one LAN, do not reach each other any more, silently; everybody else does.
+    /// Until restore(), or until one of them moves. What a NAT hairpins between them is not straight, and passes.
+    void cut(std::string_view one, std::string_view other);
+    void restore(std::string_view one, std::string_view other);
     /// Plugs a host into another LAN (or the internet): it gets a new address there, which is returned; what is in
     /// flight to the old one is lost. An IPv6 address comes with it if the host had one and the new LAN has them.
     /// Unspecified if the LAN is full: the host is then cut off.

@@ -138,6 +138,9 @@ Status NetworkEngine::execute(const Words& words, TimePoint now) {
     if (verb == "link") {
         return change_link(words);
     }
+    if (verb == "cut" || verb == "restore") {
+        return cut(words, verb == "cut");
+    }
     if (verb == "background") {
         return background(words);
     }
@@ -152,6 +155,14 @@ Result<lab::NatModel*> NetworkEngine::find_nat(std::string_view name) {
         return fail(Errc::invalid_argument, fmt::format("there is no NAT '{}'", name));
     }
     return &network_.nat(name);
+}
+
+Status NetworkEngine::find_node(std::string_view name) const {
+    if (nat_node(name) == nullptr &&
+        std::ranges::find(topology_.hosts, name, &lab::HostNode::name) == topology_.hosts.end()) {
+        return fail(Errc::invalid_argument, fmt::format("there is no host or NAT '{}'", name));
+    }
+    return {};
 }
 
 Status NetworkEngine::block(const Words& words, bool blocked) {
@@ -172,9 +183,8 @@ Status NetworkEngine::change_link(const Words& words) {
         return usage("link HOST|NAT up|down|both KEY=VALUE…");
     }
     const auto name = words[1];
-    if (nat_node(name) == nullptr &&
-        std::ranges::find(topology_.hosts, name, &lab::HostNode::name) == topology_.hosts.end()) {
-        return fail(Errc::invalid_argument, fmt::format("there is no host or NAT '{}'", name));
+    if (auto known = find_node(name); !known) {
+        return known;
     }
     const Words settings(words.begin() + 3, words.end());
     // Both directions take the same keys, so that one that is refused is refused before anything has changed.
@@ -186,6 +196,19 @@ Status NetworkEngine::change_link(const Words& words) {
         status = set_link(network_.downlink(name).config(), settings);
     }
     return status;
+}
+
+Status NetworkEngine::cut(const Words& words, bool dead) {
+    if (words.size() != 3 || words[1] == words[2]) {
+        return usage("cut HOST|NAT HOST|NAT, or restore HOST|NAT HOST|NAT");
+    }
+    for (const auto name : {words[1], words[2]}) {
+        if (auto known = find_node(name); !known) {
+            return known;
+        }
+    }
+    dead ? network_.cut(words[1], words[2]) : network_.restore(words[1], words[2]);
+    return {};
 }
 
 Status NetworkEngine::background(const Words& words) {

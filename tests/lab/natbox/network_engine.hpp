@@ -19,7 +19,7 @@ class NetworkEngine final : public Engine {
     NetworkEngine(lab::Topology topology, const std::vector<std::string>& hosts);
 
     void handle_packet(std::size_t device, ByteView raw, TimePoint now) override;
-    /// rebind, expire, block, unblock, link, background, move, stats: see `natbox --help`.
+    /// rebind, expire, block, unblock, link, cut, restore, background, move, stats: see `natbox --help`.
     [[nodiscard]] std::string handle_command(std::string_view line, TimePoint now) override;
     [[nodiscard]] std::optional<Outgoing> poll_packet(TimePoint now) override;
     [[nodiscard]] std::optional<DeviceChange> poll_change() override;
@@ -47,11 +47,13 @@ class NetworkEngine final : public Engine {
     [[nodiscard]] Status execute(const Words& words, TimePoint now);
     [[nodiscard]] Status block(const Words& words, bool blocked);
     [[nodiscard]] Status change_link(const Words& words);
+    [[nodiscard]] Status cut(const Words& words, bool dead);
     [[nodiscard]] Status background(const Words& words);
     [[nodiscard]] Status move(const Words& words, TimePoint now);
     [[nodiscard]] std::string stats(TimePoint now);
     [[nodiscard]] Result<lab::NatModel*> find_nat(std::string_view name);
     [[nodiscard]] const lab::NatNode* nat_node(std::string_view name) const;
+    [[nodiscard]] Status find_node(std::string_view name) const;
 
     lab::Topology topology_;
     lab::Network network_;

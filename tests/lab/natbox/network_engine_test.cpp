@@ -197,6 +197,19 @@ TEST_F(NetworkEngineTest, BlockedUdpDoesNotPassUntilItIsUnblocked) {
     EXPECT_EQ(exchange(kAlice, raw).device, kServer);
 }
 
+TEST_F(NetworkEngineTest, TwoThatAreCutOffFromEachOtherStillReachEverybodyElse) {
+    start(two_homes());
+    (void)exchange(kBob, udp(at(kBob, 5000), at(kServer, 3478)));  // opens office:5000
+    const auto to_bob = udp(at(kAlice, 4000), engine_->public_address(kBob) + ":5000");
+    EXPECT_EQ(exchange(kAlice, to_bob).device, kBob);
+    EXPECT_EQ(command("cut home office"), "ok");
+    engine_->handle_packet(kAlice, to_bob, now_);
+    EXPECT_TRUE(arrivals().empty());
+    EXPECT_EQ(exchange(kAlice, udp(at(kAlice, 4000), at(kServer, 3478))).device, kServer);
+    EXPECT_EQ(command("restore office home"), "ok");
+    EXPECT_EQ(exchange(kAlice, to_bob).device, kBob);
+}
+
 TEST_F(NetworkEngineTest, ALinkCanBeChangedWhileItRuns) {
     start(two_homes());
     EXPECT_EQ(command("link alice both delay=20ms"), "ok");
@@ -255,6 +268,10 @@ TEST_F(NetworkEngineTest, AWrongCommandIsAnswered) {
                              "link nowhere up delay=1ms",
                              "link home up delay",
                              "link home both delay=20",
+                             "cut home",
+                             "cut home home",
+                             "cut home nowhere",
+                             "restore nowhere home",
                              "background home",
                              "background home -1",
                              "background home many",

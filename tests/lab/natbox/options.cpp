@@ -26,6 +26,7 @@ Commands on stdin, one a line, each answered by one line, "ok" or "error: why":
   block NAT udp|tcp                   and unblock NAT udp|tcp
   link HOST|NAT up|down|both KEY=VALUE…
                                       as in a topology; up=false cuts the line
+  cut HOST|NAT HOST|NAT               two neighbours do not reach each other any more; restore, as before
   background NAT RATE                 new mappings per second by other traffic
   move HOST NAT|internet              plugs a host in elsewhere: it gets a new address
   stats                               answered by one line of JSON)";

@@ -109,6 +109,15 @@ TEST_F(SpareTest, RelayIsKeptBesidesADirectPairByBothSides) {
     EXPECT_TRUE(alice.paths<SpareLost>().empty()) << "it is kept alive";
 }
 
+TEST_F(SpareTest, WithARelayOnEachSideBothKeepThatOfTheControllingSide) {
+    const auto other = *net::Endpoint::parse("192.0.2.9:4001");
+    bob.agent.add_local_candidate(candidate(net::CandidateType::relayed, other), now);
+    alice.agent.add_remote_candidate(candidate(net::CandidateType::relayed, other), now);
+    run(10s);
+    EXPECT_EQ(alice.paths<Spare>().back(), relayed);
+    EXPECT_EQ(bob.paths<Spare>().back(), (net::PathAddresses{.local = kBob, .remote = kRelay}));
+}
+
 TEST_F(SpareTest, SpareThatDiesIsToldAndNotUsed) {
     run(10s);
     dead.insert(kRelay);

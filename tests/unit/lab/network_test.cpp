@@ -169,6 +169,44 @@ TEST(Network, FaultsOfLinksAreByName) {
     EXPECT_EQ(bench.drops.back(), "server down: lost");
 }
 
+TEST(Network, ACutBetweenTwoKeepsNobodyElseApart) {
+    NetBench bench{layers()};
+    const auto server = bench.endpoint("server", 3478);
+    bench.send("bob", 6000, server);
+    const auto bob = bench.only("server").flow.source;
+    bench.send("alice", 5000, server);
+    const auto alice = bench.only("server").flow.source;
+    bench.send("bob", 6000, alice);  // opens the way, but is not expected itself
+    (void)bench.run();
+    bench.drops.clear();
+
+    bench.net.cut("office", "home");
+    bench.send("alice", 5000, bob);
+    bench.send("bob", 6000, alice);
+    EXPECT_TRUE(bench.run().empty());
+    EXPECT_EQ(bench.drops, (std::vector<std::string>{"internet: cut", "internet: cut"}));
+    bench.send("alice", 5000, server);
+    EXPECT_EQ(bench.only("server").flow.source, alice);
+    bench.send("server", 3478, bob);
+    EXPECT_EQ(bench.only("bob").flow.source, server);
+
+    bench.net.restore("home", "office");
+    bench.send("alice", 5000, bob);
+    EXPECT_EQ(bench.only("bob").flow.source, alice);
+}
+
+TEST(Network, ACutInALanEndsWhenOneOfTheTwoMoves) {
+    NetBench bench{layers()};
+    bench.net.cut("alice", "anna");
+    bench.send("alice", 5000, bench.endpoint("anna", 7));
+    EXPECT_TRUE(bench.run().empty());
+    EXPECT_EQ(bench.drops, std::vector<std::string>{"inner: cut"});
+    bench.net.move(bench.net.host("anna"), kInternet, bench.now);
+    bench.net.move(bench.net.host("anna"), "inner", bench.now);
+    bench.send("alice", 5000, bench.endpoint("anna", 7));
+    EXPECT_EQ(bench.only("anna").ttl, 64);
+}
+
 TEST(Network, ARebootOfANatChangesWhoWeAre) {
     NetBench bench{layers()};
     const auto server = bench.endpoint("server", 3478);

@@ -146,9 +146,20 @@ TEST_F(SurvivalTest, APathThatFlapsIsNotLookedForAtOnce) {
     }
 }
 
+TEST_F(SurvivalTest, TheFirstPathThatDiesIsLookedForAtOnceHoweverShortItsLife) {
+    survival.handle_path(/*relayed=*/false, /*ours=*/true, kStart);
+    survival.handle_path(/*relayed=*/true, /*ours=*/true, kStart + 1s);
+    survival.want_restart(Survival::Cause::path_died, kStart + 1s);
+    EXPECT_TRUE(survival.due(kStart + 1s));
+    survival.handle_started(kStart + 1s);
+    survival.handle_done(kStart + 2s);
+    EXPECT_FALSE(survival.due(kStart + 15s));
+    EXPECT_TRUE(survival.due(kStart + 16s));
+}
+
 TEST_F(SurvivalTest, APathThatDiesSoonAfterItWasTakenIsTakenMoreSeldom) {
     auto now = kStart;
-    for (const auto pause : {15s, 30s, 60s, 120s}) {
+    for (const auto pause : {15s, 15s, 30s, 60s, 120s}) {
         survival.handle_path(/*relayed=*/true, /*ours=*/true, now);
         EXPECT_FALSE(survival.due(now + pause - 1ms));
         EXPECT_TRUE(survival.due(now + pause));

@@ -64,7 +64,7 @@ TEST(TransportPath, ToleratedReorderingGrowsAndIsBounded) {
 
 TEST(TransportMtu, ClimbsStepByStep) {
     MtuDiscovery mtu{1200, 1472};
-    for (const std::size_t size : {1280U, 1400U, 1472U}) {
+    for (const std::size_t size : {1280U, 1400U, 1452U, 1472U}) {
         ASSERT_EQ(mtu.probe_size(kStart), size);
         mtu.on_probe_sent(size);
         EXPECT_FALSE(mtu.probe_size(kStart)) << "one at a time";
@@ -111,7 +111,7 @@ TEST(TransportMtu, RefusedSizesAreNotTriedAgain) {
     mtu.on_probe_sent(1400);
     EXPECT_FALSE(mtu.on_too_big(1400, kStart));
     EXPECT_EQ(mtu.current(), 1280U);
-    ASSERT_EQ(mtu.probe_size(kStart), 1399U);
+    EXPECT_FALSE(mtu.probe_size(kStart)) << "nor what is between the steps";
     EXPECT_TRUE(mtu.on_too_big(1280, kStart));
     EXPECT_EQ(mtu.current(), 1200U);
 }
