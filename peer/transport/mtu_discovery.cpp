@@ -1,5 +1,6 @@
 #include "peer/transport/mtu_discovery.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace pinhole::transport {
@@ -12,7 +13,9 @@ constexpr std::array<std::size_t, 5> kSteps{1280, 1400, 1452, 1472, 8952};
 // RFC 8899 §5.1.2 and §5.1.1: MAX_PROBES and PMTU_RAISE_TIMER.
 constexpr int kMaxProbes = 3;
 constexpr Duration kRaise = 600s;
-constexpr Duration kAfterBlackHole = 60s;
+// A silence of the whole path looks much the same as a black hole: the first time it is soon asked again.
+constexpr Duration kFirstPause = 5s;
+constexpr Duration kLongestPause = 60s;
 // Large packets lost one after another with no large one acknowledged that was sent later.
 constexpr int kBlackHole = 3;
 
@@ -27,7 +30,7 @@ std::size_t step_below(std::size_t size) {
 }  // namespace
 
 MtuDiscovery::MtuDiscovery(std::size_t base, std::size_t maximum)
-    : base_(base), maximum_(std::max(base, maximum)), current_(base) {}
+    : base_(base), maximum_(std::max(base, maximum)), current_(base), pause_(kFirstPause) {}
 
 std::optional<std::size_t> MtuDiscovery::next_step() const {
     for (const auto step : kSteps) {
@@ -103,7 +106,8 @@ bool MtuDiscovery::on_packet_lost(std::uint64_t number, std::size_t size, TimePo
     }
     current_ = base_;
     large_lost_ = 0;
-    end_search(now, kAfterBlackHole);
+    end_search(now, pause_);
+    pause_ = std::min(2 * pause_, kLongestPause);
     return true;
 }
 

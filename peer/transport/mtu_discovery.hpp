@@ -43,6 +43,8 @@ class MtuDiscovery {
     TimePoint search_again_;
     std::optional<std::uint64_t> largest_large_acked_;
     int large_lost_ = 0;
+    /// Until the search begins again after the next black hole.
+    Duration pause_;
 };
 
 }  // namespace pinhole::transport

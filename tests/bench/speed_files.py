@@ -9,7 +9,7 @@ import time
 import speed_links
 import speed_machine
 from speed_machine import Program, RunError
-from speed_rivals import FOLDER, Outcome, Rival, cost, ending, source_file, take
+from speed_rivals import FOLDER, Outcome, Rival, cost, ending, source_file
 
 _SENDER, _RECEIVER = "alice", "bob"
 
@@ -54,6 +54,9 @@ class PinholeSend(Rival):
         inbox.mkdir(exist_ok=True)
         if not source.exists():
             shutil.copyfile(source_file(size), source)
+        held = disk / f"held-{size}"
+        if not held.exists():
+            _hold_memory(held, size)
         server = Program(line.receiver, [self._server, "--json", "--listen", speed_links.RECEIVER, "--data",
                                          FOLDER / "server", "--allow-peer", "198.18.0.0/15"], speaks=True)
         with ending(server):
@@ -61,11 +64,14 @@ class PinholeSend(Rival):
             receiver = self._start(line.receiver, _RECEIVER, 1, "receive", "--yes", "--once", "--into", inbox)
             with ending(receiver):
                 _await(receiver, "online")
-                _warm(inbox, size)
+                held.unlink()
                 sender = self._start(line.sender, _SENDER, 0, "send", source, "--to", _RECEIVER)
                 with ending(sender):
                     began, ended = self._times(sender, receiver, timeout)
-        take(inbox / source.name, size)
+        arrived = inbox / source.name
+        if arrived.stat().st_size != size:
+            raise RunError(f"{arrived.stat().st_size} of {size} bytes arrived")
+        arrived.rename(held)
         return Outcome(size, ended - began, *cost(sender, receiver))
 
     def _times(self, sender, receiver, timeout):
@@ -91,15 +97,13 @@ def _disk():
     return disk
 
 
-def _warm(folder, size):
-    """Free memory of a virtual machine may be its host's; to get it back costs several times what writing a file there does,
-    and is not what is measured: nobody else in these rows writes files. What was just freed is the machine's still."""
-    path = folder / "warm"
+def _hold_memory(path, size):
+    """As much as a file will take. Memory that a virtual machine has had free for seconds may be its host's, and to get it
+    back costs several times what writing does; nobody else in these rows writes files."""
     block = bytes(1 << 20)
     with path.open("wb") as file:
         for _ in range(0, size, len(block)):
             file.write(block)
-    path.unlink()
 
 
 def _await(program, name, timeout=15, **fields):

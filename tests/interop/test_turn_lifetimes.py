@@ -87,7 +87,8 @@ class Lifetimes(OutsideCase):
         """It passes for about so long from now."""
         began = time.monotonic()
         self.assertTrue(passes())
-        while passes():
+        # Once more, for a machine that was busy for a moment.
+        while passes() or passes():
             self.assertLess(time.monotonic() - began, lifetime + 2 * programs.PATIENCE)
             time.sleep(0.02)
         self.assertGreater(time.monotonic() - began, lifetime - 0.5)

@@ -99,8 +99,25 @@ TEST(TransportMtu, OnlyLargePacketsDyingIsABlackHole) {
     mtu.on_packet_acked(14, 1000);
     EXPECT_TRUE(mtu.on_packet_lost(15, 1280, kStart));
     EXPECT_EQ(mtu.current(), 1200U);
-    EXPECT_FALSE(mtu.probe_size(kStart + 59s));
-    EXPECT_TRUE(mtu.probe_size(kStart + 60s));
+    EXPECT_FALSE(mtu.probe_size(kStart + 4s));
+    EXPECT_TRUE(mtu.probe_size(kStart + 5s));
+}
+
+TEST(TransportMtu, ABlackHoleThatComesBackIsTriedEverMoreSeldom) {
+    MtuDiscovery mtu{1200, 1472};
+    auto now = kStart;
+    std::uint64_t number = 1;
+    for (const auto pause : {5s, 10s, 20s, 40s, 60s, 60s}) {
+        mtu.on_probe_sent(1280);
+        mtu.on_probe_acked(1280, now);
+        for (int i = 0; i < 3; ++i) {
+            mtu.on_packet_lost(number++, 1280, now);
+        }
+        ASSERT_EQ(mtu.current(), 1200U);
+        EXPECT_FALSE(mtu.probe_size(now + pause - 1ms));
+        now += pause;
+        EXPECT_EQ(mtu.probe_size(now), 1280U);
+    }
 }
 
 TEST(TransportMtu, RefusedSizesAreNotTriedAgain) {
