@@ -89,19 +89,16 @@ class Relay(RelayCase):
         self.assertLess(relay["rtt_ms"], 20 * self.DELAY_MS)
 
     def test_the_first_path_carries_data_within_two_round_trips(self):
-        self.across("symmetric", "symmetric", relay=True)
+        # A long way, so that what a busy machine adds is little beside a round trip.
+        self.across("symmetric", "symmetric", relay=True, delay_ms=50)
         self.bob.receive(self.inbox(), "--yes")
-        beyond = []
-        # Three calls, for a machine that was busy in one of them.
-        while len(beyond) < 3 and (not beyond or min(beyond) >= 20):
-            ping = self.alice.start("ping", "bob", "--count", "1")
-            self.assert_exit(ping, DONE)
-            path = ping.events_named("path")[0]
-            self.assert_relayed(path)
-            # One check, one packet each way: 2 of the relay's round trips between the path and the first bytes.
-            connected = ping.events_named("connected")[0]["elapsed_ms"]
-            beyond.append(connected - path["elapsed_ms"] - 2 * path["rtt_ms"])
-        self.assertLess(min(beyond), 20, ping.transcript())
+        ping = self.alice.start("ping", "bob", "--count", "1")
+        self.assert_exit(ping, DONE)
+        path = ping.events_named("path")[0]
+        self.assert_relayed(path)
+        self.assertGreater(path["rtt_ms"], 199)
+        connected = ping.events_named("connected")[0]["elapsed_ms"]
+        self.assertLess(connected - path["elapsed_ms"], 2 * path["rtt_ms"], ping.transcript())
 
 
 class ShortLifetimes(RelayCase):
