@@ -147,6 +147,8 @@ struct TransmitBatch {
 struct PathStats {
     Duration smoothed_rtt{};
     Duration min_rtt{};
+    /// RFC 9002 §6.2.1, without back-off.
+    Duration probe_timeout{};
     std::uint64_t congestion_window = 0;
     std::uint64_t bytes_in_flight = 0;
     std::size_t mtu = 0;

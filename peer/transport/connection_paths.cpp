@@ -102,6 +102,7 @@ PathStats Connection::Impl::path_stats() const {
     }
     return {.smoothed_rtt = path->rtt.smoothed(),
             .min_rtt = path->rtt.min(),
+            .probe_timeout = path->rtt.probe_timeout(),
             .congestion_window = path->congestion->window(),
             .bytes_in_flight = path->in_flight,
             .mtu = path->mtu.current()};
