@@ -9,6 +9,7 @@
 namespace pinhole::transport {
 
 namespace {
+
 // Gains of the draft, §2.4: 4 ln 2 doubles the rate in a round trip; the inverse of two empties the queue that it made.
 constexpr double kStartupPacing = 2.77;
 constexpr double kDrainPacing = 0.5;
@@ -115,16 +116,7 @@ void Bbr::on_ack(const AckEvent& event) {
     if (cycle_start_ == TimePoint{}) {
         cycle_start_ = phase_start_ = event.now;
     }
-    if (min_rtt_ != Duration::max()) {
-        judge_.on_queueing(event.latest_rtt - std::min(min_rtt_, event.latest_rtt));
-    }
-    if (min_rtt_ != Duration::max()) {
-        round_shortest_queue_ =
-            std::min(round_shortest_queue_, event.latest_rtt - std::min(min_rtt_, event.latest_rtt));
-    }
-    if (event.lost > lost_before_ && min_rtt_ != Duration::max()) {
-        round_queueing_ = std::max(round_queueing_, event.latest_rtt - std::min(min_rtt_, event.latest_rtt));
-    }
+    note_queue(event);
     update_round(event);
     update_bandwidth(event.sample);
     update_aggregation(event);
@@ -142,6 +134,26 @@ void Bbr::on_ack(const AckEvent& event) {
     lost_before_ = event.lost;
     acked_ = 0;
     restarted_ = false;
+}
+
+void Bbr::note_queue(const AckEvent& event) {
+    if (min_rtt_ == Duration::max()) {
+        return;
+    }
+    const auto queueing = event.latest_rtt - std::min(min_rtt_, event.latest_rtt);
+    judge_.on_queueing(queueing);
+    round_shortest_queue_ = std::min(round_shortest_queue_, queueing);
+    if (event.lost > lost_before_) {
+        round_queueing_ = std::max(round_queueing_, queueing);
+    }
+}
+
+/// What was lost of the packets that were on the way when the one that is acknowledged left.
+LossJudge::Flight Bbr::flight_of(const RateSample& sample) const {
+    return {.packets = static_cast<double>(sample.in_flight) / mtu_,
+            .lost = static_cast<double>(sample.lost) / mtu_,
+            .queueing = round_queueing_,
+            .run = round_run_};
 }
 
 void Bbr::update_round(const AckEvent& event) {
@@ -162,10 +174,11 @@ void Bbr::update_bandwidth(const RateSample& sample) {
 
 /// §5.5.10: what the losses of the last round trip say, unless they were asked for.
 void Bbr::end_round(const AckEvent& event) {
+    // Fewer than at its start are lost if some of them have arrived after all.
+    const auto lost = event.lost - std::min(event.lost, lost_at_round_start_);
     const LossJudge::Flight flight{
-        .packets =
-            static_cast<double>(event.delivered - delivered_at_round_start_ + event.lost - lost_at_round_start_) / mtu_,
-        .lost = static_cast<double>(event.lost - lost_at_round_start_) / mtu_,
+        .packets = static_cast<double>(event.delivered - delivered_at_round_start_ + lost) / mtu_,
+        .lost = static_cast<double>(lost) / mtu_,
         .queueing = round_queueing_,
         .run = round_run_};
     const bool congested = round_marked_ || judge_.congested(flight);
@@ -219,7 +232,6 @@ void Bbr::update_aggregation(const AckEvent& event) {
     }
     const auto expected = bandwidth() * seconds(event.now - lump_start_);
     if (lump_acked_ <= expected) {
-        lump_acked_ = 0;
         lump_start_ = event.now;
         lump_acked_ = acked_;
         return;
@@ -244,12 +256,9 @@ void Bbr::check_full_pipe(const AckEvent& event) {
 
 void Bbr::leave_startup(const AckEvent& event) {
     if (state_ == State::startup) {
-        const LossJudge::Flight flight{.packets = static_cast<double>(event.sample.in_flight) / mtu_,
-                                       .lost = static_cast<double>(event.sample.lost) / mtu_,
-                                       .queueing = round_queueing_,
-                                       .run = round_run_};
         // Losses while the rate still grows are those of a burst; a mark is a router's word.
-        if (!pipe_full_ && (round_marked_ || (rounds_without_growth_ > 0 && judge_.congested(flight)))) {
+        if (!pipe_full_ &&
+            (round_marked_ || (rounds_without_growth_ > 0 && judge_.congested(flight_of(event.sample))))) {
             pipe_full_ = true;
             inflight_high_ = std::max(bdp(1), inflight_latest_);
         }
@@ -276,11 +285,7 @@ void Bbr::adapt_inflight_high(const AckEvent& event) {
         }
     }
     const auto in_flight = static_cast<double>(event.sample.in_flight);
-    const LossJudge::Flight flight{.packets = in_flight / mtu_,
-                                   .lost = static_cast<double>(event.sample.lost) / mtu_,
-                                   .queueing = round_queueing_,
-                                   .run = round_run_};
-    if (round_marked_ || judge_.congested(flight)) {
+    if (round_marked_ || judge_.congested(flight_of(event.sample))) {
         if (probe_samples_) {
             on_inflight_too_high(event);
         }

@@ -62,6 +62,8 @@ class Bbr final : public CongestionController {
     [[nodiscard]] double window_gain() const;
     [[nodiscard]] double pacing_gain() const;
 
+    void note_queue(const AckEvent& event);
+    [[nodiscard]] LossJudge::Flight flight_of(const RateSample& sample) const;
     void update_round(const AckEvent& event);
     void update_bandwidth(const RateSample& sample);
     void end_round(const AckEvent& event);

@@ -45,7 +45,10 @@ class DeliveryRate {
     void on_lost(std::size_t size) { lost_ += size; }
 
     /// A packet that counted as lost has arrived.
-    void on_found(std::size_t size) { lost_ -= size; }
+    void on_found(std::size_t size) {
+        lost_ -= size;
+        delivered_ += size;
+    }
 
     /// Less is on its way than the network would take: there is no more data, or this machine came too late to send it.
     void mark_app_limited(std::uint64_t in_flight);

@@ -68,7 +68,7 @@ TEST_P(EverySeed, ACubicFlowThatJoinsGetsItsShare) {
         const auto& cubic = world.start(CongestionAlgorithm::cubic, 1'000'000'000);
         const auto kept = rate_over(world, cubic, 60s);
         EXPECT_GE(kept, 5.5) << queue;
-        EXPECT_LE(kept, 13.5) << queue;
+        EXPECT_LE(kept, 13) << queue;
     }
 }
 
@@ -122,7 +122,7 @@ TEST_P(EverySeed, BusyHostsDoNotFillTheQueue) {
         EXPECT_GE(rate_over(world, flow, 20s), 0.92 * 20 * 1430 / 1500);
         const auto trips = world.take_round_trips();
         EXPECT_LE(trips[trips.size() / 2], 48ms);
-        EXPECT_LE(trips[trips.size() * 99 / 100], 80ms);
+        EXPECT_LE(trips[trips.size() * 99 / 100], 75ms);
         const auto& stats = flow.sender->connection.stats();
         EXPECT_LE(stats.packets_lost, stats.packets_sent / 50);
     }

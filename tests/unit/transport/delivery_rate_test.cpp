@@ -93,8 +93,10 @@ TEST_F(DeliveryRateTest, LossesOfTheFlightAreCountedAndTakenBack) {
     now += 30ms;
     ack(second);
     EXPECT_EQ(rate.take_sample(20ms).lost, kPacket);
-    rate.on_found(first.stamp.in_flight);
+    rate.on_found(kPacket);
     EXPECT_EQ(rate.lost(), 0U);
+    EXPECT_EQ(rate.delivered(), 2 * kPacket);
+    (void)first;
 }
 
 TEST_F(DeliveryRateTest, IdleTimeIsNotPartOfTheInterval) {
