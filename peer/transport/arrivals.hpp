@@ -22,12 +22,13 @@ class Arrivals {
     /// One came, or one went out.
     void on_message(TimePoint now) { last_message_ = now; }
 
+    [[nodiscard]] bool talking(TimePoint now) const { return last_message_ && now < *last_message_ + kConversation; }
+
     /// How long packets may gather; 0 when they may not. To the sender it is jitter of the path, which makes it think
     /// the path faster than it is, by the share of it in the round trip.
     [[nodiscard]] Duration patience(TimePoint now, Duration round_trip) const {
-        const bool talking = last_message_ && now < *last_message_ + kConversation;
         const auto most = std::min(round_trip / 64, kLongest);
-        return talking || most < kShortest ? Duration{} : most;
+        return talking(now) || most < kShortest ? Duration{} : most;
     }
 
     /// Several come within this time.

@@ -4,12 +4,6 @@
 
 namespace pinhole::transport {
 
-namespace {
-
-constexpr Duration kQuantum = 1500us;
-
-}  // namespace
-
 void Pacer::refill(TimePoint now, double bytes_per_second, double burst) {
     if (rate_ == 0) {
         budget_ = burst;
@@ -27,8 +21,8 @@ TimePoint Pacer::ready_at() const {
     return updated_ + Duration{static_cast<Duration::rep>(std::ceil(-budget_ / rate_ * 1e9)) + 1};
 }
 
-std::size_t Pacer::quantum(double bytes_per_second, std::size_t mtu) {
-    const auto bytes = static_cast<std::size_t>(std::min(bytes_per_second * seconds(kQuantum), double{kMaxBatchBytes}));
+std::size_t Pacer::quantum(double bytes_per_second, std::size_t mtu, Duration time) {
+    const auto bytes = static_cast<std::size_t>(std::min(bytes_per_second * seconds(time), double{kMaxBatchBytes}));
     return std::clamp(bytes, 2 * mtu, std::max(2 * mtu, std::min(kMaxBatchPackets * mtu, kMaxBatchBytes)));
 }
 

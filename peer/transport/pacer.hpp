@@ -12,6 +12,10 @@ inline constexpr std::size_t kMaxBatchBytes = 65'000;
 
 class Pacer {
   public:
+    static constexpr Duration kQuantum = 1500us;
+    /// While messages are exchanged: one waits on the line until the batch before it is through.
+    static constexpr Duration kTalkingQuantum = 500us;
+
     /// Credit for the time since the last call. `burst` bytes are the most that idle time earns.
     void refill(TimePoint now, double bytes_per_second, double burst);
 
@@ -24,8 +28,8 @@ class Pacer {
 
     /// When may_send() becomes true again.
     [[nodiscard]] TimePoint ready_at() const;
-    /// Bytes of one batch: 1.5 ms of the rate, at least two packets.
-    [[nodiscard]] static std::size_t quantum(double bytes_per_second, std::size_t mtu);
+    /// Bytes of one batch: so much time of the rate, at least two packets.
+    [[nodiscard]] static std::size_t quantum(double bytes_per_second, std::size_t mtu, Duration time = kQuantum);
 
   private:
     TimePoint updated_;

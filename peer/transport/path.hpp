@@ -63,6 +63,8 @@ struct Path {
     TimePoint used_since{};
     /// When it was left as silent, until something comes from here.
     TimePoint left_at{};
+    /// Of the rate that congestion control allows.
+    double share = 1;
 
     /// A stream has no largest packet, so the size is fixed; nor has it a header for marks.
     [[nodiscard]] bool over_tcp() const { return addresses.transport == net::Transport::tcp; }
@@ -74,7 +76,7 @@ struct Path {
     /// RFC 9002 §7.6.1.
     [[nodiscard]] Duration persistent_duration() const { return 3 * rtt.probe_timeout(); }
 
-    [[nodiscard]] double rate() const { return congestion->pacing_rate(rtt.smoothed()); }
+    [[nodiscard]] double rate() const { return share * congestion->pacing_rate(rtt.smoothed()); }
 
     /// If this machine is late for it, less was sent than the path would have taken: a little is made up for, and the
     /// samples are marked.

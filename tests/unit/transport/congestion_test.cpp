@@ -207,6 +207,7 @@ TEST(TransportPacer, IdleTimeEarnsOneBurstAndThenTheRateHolds) {
 TEST(TransportPacer, BatchIsMillisecondsOfTheRateWithinTheKernelsBounds) {
     EXPECT_EQ(Pacer::quantum(1000, 1472), 2U * 1472);
     EXPECT_EQ(Pacer::quantum(10e6, 1472), 15'000U);
+    EXPECT_EQ(Pacer::quantum(10e6, 1472, 500us), 5'000U);
     EXPECT_EQ(Pacer::quantum(1e12, 1472), kMaxBatchPackets * 1472);
     EXPECT_EQ(Pacer::quantum(1e12, 9000), kMaxBatchBytes);
 }
