@@ -287,12 +287,9 @@ void Node::Impl::drain(SessionId id) {
     bool more = true;
     while (more && !stopped_) {
         more = false;
-        while (auto event = session->poll_event()) {
-            note_transport(*event);
-            handler_.on_session(id, *event);
-            if (stopped_) {
-                return;
-            }
+        tell_events(id, *session);
+        if (stopped_) {
+            return;
         }
         serve_socket_requests(id, *session);
         while (const auto message = session->poll_signaling()) {
@@ -301,11 +298,10 @@ void Node::Impl::drain(SessionId id) {
         while (const auto transmit = session->poll_stun()) {
             send_stun(*transmit, *session);
         }
-        send_packets(*session);
-        if (auto event = session->poll_event()) {
-            note_transport(*event);
-            handler_.on_session(id, *event);
-            more = true;
+        send_packets(id, *session);
+        more = !stopped_ && tell_events(id, *session);
+        if (stopped_) {
+            return;
         }
         if (session->restart_due(io::now())) {
             restart(*session);
@@ -316,6 +312,21 @@ void Node::Impl::drain(SessionId id) {
         serve_socket_requests(id, *session);
         remove(id);
     }
+}
+
+/// True when there were any.
+bool Node::Impl::tell_events(SessionId id, session::Session& session) {
+    bool any = false;
+    while (!stopped_) {
+        auto event = session.poll_event();
+        if (!event) {
+            break;
+        }
+        any = true;
+        note_transport(*event);
+        handler_.on_session(id, *event);
+    }
+    return any;
 }
 
 void Node::Impl::serve_socket_requests(SessionId id, session::Session& session) {
@@ -366,9 +377,15 @@ void Node::Impl::send_stun(const net::Transmit& transmit, session::Session& sess
     }
 }
 
-void Node::Impl::send_packets(session::Session& session) {
-    while (const auto batch = session.poll_packets(send_buffer_, io::now())) {
+void Node::Impl::send_packets(SessionId id, session::Session& session) {
+    while (!stopped_) {
+        const auto batch = session.poll_packets(send_buffer_, io::now());
+        if (!batch) {
+            return;
+        }
         send(batch->path, ByteView{send_buffer_}.first(batch->size), batch->segment_size, batch->ecn, &session);
+        // Whoever writes a file writes on before the stream runs dry, which would look as if there were no more of it.
+        tell_events(id, session);
     }
 }
 

@@ -88,9 +88,10 @@ class Node::Impl : public std::enable_shared_from_this<Impl> {
     void add(SessionId id, std::unique_ptr<session::Session> session);
     void remove(SessionId id);
     void drain(SessionId id);
+    bool tell_events(SessionId id, session::Session& session);
     void serve_socket_requests(SessionId id, session::Session& session);
     void close_sockets(SessionId id);
-    void send_packets(session::Session& session);
+    void send_packets(SessionId id, session::Session& session);
     void send_stun(const net::Transmit& transmit, session::Session& session);
     void send(const net::PathAddresses& path, ByteView payload, std::size_t segment, net::Ecn ecn,
               session::Session* session);

@@ -52,6 +52,9 @@ struct Config {
     std::uint64_t connection_window = 16U << 20;
     /// Bytes of one stream kept for retransmission; write() takes no more.
     std::uint64_t send_buffer = 8U << 20;
+    /// Of these, bytes that wait to be sent for the first time. What waits for long has left the processor's cache when
+    /// its turn comes, and the application's last word waits behind it.
+    std::uint64_t unsent = 1U << 20;
     /// Streams the peer may have open at once; at least 64.
     std::uint64_t max_streams = 256;
     /// UDP payload bytes every path must carry; RFC 9000 §14.1.

@@ -68,6 +68,9 @@ class SendStream {
 
     [[nodiscard]] std::uint64_t held() const { return end_ - base_; }
 
+    /// Bytes that were never sent.
+    [[nodiscard]] std::uint64_t waiting() const { return end_ - next_; }
+
     /// Bytes that were ever sent: the final size of a reset.
     [[nodiscard]] std::uint64_t sent() const { return next_; }
 

@@ -15,6 +15,7 @@ Streams::Streams(const Config& config, SentPackets& sent, Ring<Event>& events)
     : stream_window_(std::max(config.stream_window, kInitialStreamCredit)),
       connection_window_(std::max(config.connection_window, kInitialConnectionCredit)),
       send_buffer_(config.send_buffer),
+      unsent_(config.unsent),
       max_streams_(std::max(config.max_streams, kInitialStreams)),
       our_bit_(config.role == Role::initiator ? 0 : 1),
       sent_(&sent),
@@ -44,7 +45,8 @@ Result<std::size_t> Streams::write(StreamId id, ByteView bytes) {
     if (!stream->send.writable()) {
         return fail(stream->send.reset_code() ? TransportErrc::stream_stopped : TransportErrc::stream_finished);
     }
-    const auto taken = stream->send.write(bytes, send_buffer_);
+    const auto in_flight = stream->send.held() - stream->send.waiting();
+    const auto taken = stream->send.write(bytes, std::min(send_buffer_, in_flight + unsent_));
     buffered_ += taken;
     stream->writable_wanted = stream->writable_wanted || taken < bytes.size();
     schedule(id, *stream);
@@ -233,12 +235,17 @@ void Streams::report_readable(StreamId id, Stream& stream) {
     }
 }
 
-void Streams::report_sent(StreamId id, Stream& stream) {
+void Streams::report_writable(StreamId id, Stream& stream) {
     // A quarter of the buffer at a time, so that a writer is not woken for every packet.
-    if (stream.writable_wanted && stream.send.writable() && stream.send.held() <= send_buffer_ - send_buffer_ / 4) {
+    const bool room = stream.send.held() <= send_buffer_ - send_buffer_ / 4 && stream.send.waiting() <= unsent_ / 2;
+    if (stream.writable_wanted && stream.send.writable() && room) {
         stream.writable_wanted = false;
         events_->push_back(Writable{id});
     }
+}
+
+void Streams::report_sent(StreamId id, Stream& stream) {
+    report_writable(id, stream);
     if (stream.send.finished() && !stream.send.reset_code() && stream.send.everything_acked() &&
         !stream.finished_reported) {
         stream.finished_reported = true;

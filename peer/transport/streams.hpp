@@ -116,6 +116,7 @@ class Streams {
     void start_reset(StreamId id, Stream& stream, std::uint64_t code);
     void discard(Stream& stream);
     void report_readable(StreamId id, Stream& stream);
+    void report_writable(StreamId id, Stream& stream);
     void report_sent(StreamId id, Stream& stream);
 
     void write_credit(ByteWriter& out);
@@ -132,6 +133,7 @@ class Streams {
     std::uint64_t stream_window_;
     std::uint64_t connection_window_;
     std::uint64_t send_buffer_;
+    std::uint64_t unsent_;
     std::uint64_t max_streams_;
     std::uint64_t our_bit_;
     SentPackets* sent_;

@@ -134,6 +134,7 @@ Streams::Data Streams::write_piece(std::uint64_t id, Stream& stream, ByteWriter&
     stream.send.read(piece->offset, write_stream_header(out, header));
     stream.send.on_sent(*piece);
     sent_total_ += piece->fresh ? piece->length : 0;
+    report_writable({id}, stream);
     sent_->record({.id = id,
                    .value = piece->offset,
                    .length = static_cast<std::uint32_t>(piece->length),

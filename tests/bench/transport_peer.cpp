@@ -112,18 +112,23 @@ void TransportPeer::drain(std::size_t index) {
             job_->handle_event(*this, index, *event);
         }
         job_->work(*this, index, io::now());
-        send_packets(connection);
+        send_packets(index);
         event = connection.poll_event();
     } while (event);
 }
 
-void TransportPeer::send_packets(transport::Connection& connection) {
+void TransportPeer::send_packets(std::size_t index) {
+    auto& connection = *connections_[index];
     while (const auto batch = connection.poll_transmit(send_buffer_, io::now())) {
         // What the kernel does not take is lost, as on the network.
         const auto sent =
             socket_->send(batch->path, ByteView{send_buffer_}.first(batch->size), batch->segment_size, batch->ecn);
         if (sent == io::SendResult::too_big) {
             connection.handle_mtu_exceeded(batch->segment_size, io::now());
+        }
+        if (const auto event = connection.poll_event()) {
+            job_->handle_event(*this, index, *event);
+            job_->work(*this, index, io::now());
         }
     }
 }

@@ -68,7 +68,7 @@ class TransportPeer {
     void handle_datagram(const net::Received& datagram);
     void pump();
     void drain(std::size_t index);
-    void send_packets(transport::Connection& connection);
+    void send_packets(std::size_t index);
     void rearm();
     [[nodiscard]] std::optional<TimePoint> next_receive() const;
     void handle_timer();

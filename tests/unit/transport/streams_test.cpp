@@ -265,6 +265,42 @@ TEST_F(StreamsTest, WritableFollowsWhenAQuarterOfTheBufferIsFree) {
     EXPECT_EQ(bounded.write(stream, Bytes(5000)).value(), 1000U);
 }
 
+TEST_F(StreamsTest, WhatWaitsToBeSentIsBoundedHoweverMuchMayBeUnacknowledged) {
+    Config eager;
+    eager.send_buffer = 8000;
+    eager.unsent = 2000;
+    Streams bounded{eager, sent, events};
+    const auto stream = *bounded.open(Priority::file);
+    EXPECT_EQ(bounded.write(stream, Bytes(5000)).value(), 2000U);
+    buffer.assign(900, 0);
+    ByteWriter first{buffer};
+    bounded.write_frames(first);
+    EXPECT_EQ(events_of<Writable>(), 0U) << "more than half of it waits";
+    ByteWriter second{buffer};
+    bounded.write_frames(second);
+    EXPECT_EQ(events_of<Writable>(), 1U) << "without an acknowledgement";
+    const auto taken = bounded.write(stream, Bytes(5000)).value();
+    EXPECT_GT(taken, 1500U);
+    EXPECT_LT(taken, 2000U);
+}
+
+TEST_F(StreamsTest, WhatIsUnacknowledgedFillsTheSendBufferHoweverLittleWaits) {
+    Config eager;
+    eager.send_buffer = 3000;
+    eager.unsent = 2000;
+    Streams bounded{eager, sent, events};
+    const auto stream = *bounded.open(Priority::file);
+    EXPECT_EQ(bounded.write(stream, Bytes(5000)).value(), 2000U);
+    buffer.assign(5000, 0);
+    ByteWriter out{buffer};
+    bounded.write_frames(out);
+    EXPECT_EQ(bounded.write(stream, Bytes(5000)).value(), 1000U);
+    ByteWriter rest{buffer};
+    bounded.write_frames(rest);
+    EXPECT_EQ(events_of<Writable>(), 1U);
+    EXPECT_EQ(bounded.write(stream, Bytes(5000)).value(), 0U);
+}
+
 TEST_F(StreamsTest, OwnStreamsAreLimitedByThePeer) {
     for (std::uint64_t i = 0; i < kInitialStreams; ++i) {
         EXPECT_EQ(streams.open(Priority::file).value(), StreamId{2 * i});
