@@ -380,4 +380,8 @@ std::optional<PairInfo> Agent::selected() const {
     return impl_->selected();
 }
 
+bool Agent::has_selected() const {
+    return impl_->has_selected();
+}
+
 }  // namespace pinhole::ice

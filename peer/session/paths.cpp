@@ -183,7 +183,7 @@ void Session::note_path(const transport::PathChanged& changed) {
 /// The callee need not look for a better path as well: one restart serves both.
 void Session::note_detour(TimePoint now) {
     // Until ICE has chosen, each side may still follow the other to whatever pair worked there first: nothing has died.
-    if (!previous_ && !agent_->selected()) {
+    if (!previous_ && !agent_->has_selected()) {
         return;
     }
     const bool ours = config_.transport.role == transport::Role::initiator;

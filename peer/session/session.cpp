@@ -406,10 +406,18 @@ void Session::drain_transport() {
                 end({.code = make_error_code(Errc::peer_closed), .detail = closed->detail});
             }
             return;
-        } else {
+        } else if (!announces_again(*event)) {
             events_.emplace_back(*std::move(event));
         }
     }
+}
+
+/// Whoever has not yet heard that a stream is readable need not hear it of every packet.
+bool Session::announces_again(const transport::Event& event) const {
+    const auto* readable = std::get_if<transport::Readable>(&event);
+    const auto* last = events_.empty() ? nullptr : std::get_if<transport::Event>(&events_.back());
+    const auto* before = last != nullptr ? std::get_if<transport::Readable>(last) : nullptr;
+    return readable != nullptr && before != nullptr && readable->stream == before->stream;
 }
 
 std::optional<transport::TransmitBatch> Session::poll_packets(ByteSpan buffer, TimePoint now) {

@@ -209,6 +209,7 @@ class Session {
     void add_remote(const std::vector<net::Candidate>& candidates, TimePoint now);
     void make_agent(ice::Role role, TimePoint now);
     void drain_transport();
+    [[nodiscard]] bool announces_again(const transport::Event& event) const;
     void end(Error error);
 
     // paths.cpp

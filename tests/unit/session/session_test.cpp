@@ -1,6 +1,8 @@
 // Calls that come about, end, or are refused.
 #include "tests/unit/session/world.hpp"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -27,6 +29,28 @@ TEST(Session, ConnectsAndCarriesAStream) {
     const auto count = world.bob.session->transport()->read(*stream, read);
     ASSERT_TRUE(count);
     EXPECT_EQ(as_text(ByteView{read}.first(*count)), "hello");
+}
+
+TEST(Session, AnnouncesOnceWhatArrivesTogether) {
+    World world;
+    world.alice_calls();
+    world.run(2s);
+    auto& transport = *world.alice.session->transport();
+    const auto stream = transport.open_stream(transport::Priority::file);
+    ASSERT_TRUE(stream);
+    const auto before = world.bob.session->transport()->stats().packets_received;
+    ASSERT_EQ(transport.write(*stream, Bytes(200'000)).value(), 200'000U);
+    world.run(1s);
+    const auto packets = world.bob.session->transport()->stats().packets_received - before;
+    const auto announced = std::ranges::count_if(world.bob.events, [](const Event& event) {
+        const auto* told = std::get_if<transport::Event>(&event);
+        return told != nullptr && std::holds_alternative<transport::Readable>(*told);
+    });
+    EXPECT_GE(announced, 1);
+    EXPECT_GE(packets, 20U);
+    EXPECT_LE(2 * announced, static_cast<std::ptrdiff_t>(packets));
+    Bytes all(200'001);
+    EXPECT_EQ(world.bob.session->transport()->read(*stream, all).value(), 200'000U);
 }
 
 TEST(Session, BothSidesEndWhenOneCloses) {
