@@ -118,8 +118,9 @@ void ReceiveCommand::read_stream(const Key& key) {
         }
         incoming.kind_read = true;
     }
-    while (incoming.receiver.wants_bytes() > 0 && read_data(*transport, key, incoming.receiver)) {
-        ask_disk(key, incoming);
+    bool more = true;
+    while (more && incoming.receiver.wants_bytes() > 0) {
+        more = read_data(*transport, key, incoming.receiver);
     }
     pump(key);
 }
@@ -168,13 +169,14 @@ void ReceiveCommand::pump(const Key& key) {
 }
 
 void ReceiveCommand::ask_disk(const Key& key, Incoming& incoming) {
+    std::vector<Worker::Job> jobs;
     while (auto command = incoming.receiver.poll_command()) {
         auto job = std::make_shared<files::SinkCommand>(*std::move(command));
         auto owner = transfers_.contains(key) ? transfers_.at(key) : nullptr;
         if (!owner || !owner->sink) {
-            return;
+            break;
         }
-        worker_.post([this, key, owner, job, stored = stored_] {
+        jobs.emplace_back([this, key, owner, job, stored = stored_] {
             auto result = owner->sink->run(*job);
             auto* data = std::get_if<Bytes>(&*job);
             Stored done{.key = key, .incoming = owner, .result = std::move(result), .buffer = {}};
@@ -184,6 +186,7 @@ void ReceiveCommand::ask_disk(const Key& key, Incoming& incoming) {
             }
         });
     }
+    worker_.post(std::move(jobs));
 }
 
 void ReceiveCommand::take_stored() {

@@ -122,14 +122,16 @@ void SendCommand::write_output(transport::Connection& transport) {
 }
 
 void SendCommand::ask_disk() {
+    std::vector<Worker::Job> jobs;
     for (auto demand = sender_->poll_demand(); demand > 0; --demand) {
         const auto buffer = std::make_shared<Bytes>(sender_->take_buffer());
-        worker_.post([this, source = source_, items = items_, buffer] {
+        jobs.emplace_back([this, source = source_, items = items_, buffer] {
             if (items->put(source->next(std::move(*buffer)))) {
                 boost::asio::post(io_, [this] { take_items(); });
             }
         });
     }
+    worker_.post(std::move(jobs));
 }
 
 void SendCommand::take_items() {

@@ -1,6 +1,8 @@
 #include "peer/cli/worker.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <thread>
 
 namespace pinhole::cli {
@@ -20,6 +22,15 @@ Worker::~Worker() {
 void Worker::post(Job job) {
     const std::lock_guard lock{state_->mutex};
     state_->jobs.push_back(std::move(job));
+    state_->changed.notify_all();
+}
+
+void Worker::post(std::vector<Job> jobs) {
+    if (jobs.empty()) {
+        return;
+    }
+    const std::lock_guard lock{state_->mutex};
+    std::ranges::move(jobs, std::back_inserter(state_->jobs));
     state_->changed.notify_all();
 }
 

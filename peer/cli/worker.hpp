@@ -24,6 +24,8 @@ class Worker {
     ~Worker();
 
     void post(Job job);
+    /// In this order, for one waking up of the thread.
+    void post(std::vector<Job> jobs);
 
   private:
     struct State {

@@ -13,6 +13,9 @@ inline constexpr std::size_t kChunkSize = signaling::kMaxDataFrame;
 /// Bytes between disk and stream on each side: 16 chunks hide a slow moment of either, and memory does not grow with
 /// the file. When they are full the stream is not read (or the disk not asked), and flow control tells the other side.
 inline constexpr std::size_t kWindow = 16 * kChunkSize;
+/// Chunks that the disk is asked for at once: each time wakes its thread up, and three quarters of the window last
+/// until then.
+inline constexpr std::size_t kDemandStep = kWindow / kChunkSize / 4;
 /// What an entry without data counts for in the window, on top of its path.
 inline constexpr std::size_t kEntryCost = 1024;
 /// NAME_MAX and PATH_MAX of Linux.

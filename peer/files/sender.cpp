@@ -93,6 +93,9 @@ std::size_t Sender::poll_demand() {
     const auto chunks = output_.size() < kWindow ? (kWindow - output_.size()) / kChunkSize : 0;
     const auto room = std::min(chunks, kMaxUnconfirmed - std::min(kMaxUnconfirmed, unconfirmed_.size()));
     const auto more = room > demanded_ ? room - demanded_ : 0;
+    if (more < kDemandStep) {
+        return 0;
+    }
     demanded_ += more;
     return more;
 }

@@ -25,6 +25,21 @@ TEST(Worker, RunsJobsInOrderOnOneThread) {
     }
 }
 
+TEST(Worker, RunsWhatIsPostedTogetherInOrder) {
+    std::vector<int> order;
+    std::promise<void> last;
+    Worker worker;
+    worker.post(std::vector<Worker::Job>{});
+    worker.post([&order] { order.push_back(0); });
+    std::vector<Worker::Job> jobs;
+    jobs.emplace_back([&order] { order.push_back(1); });
+    jobs.emplace_back([&order] { order.push_back(2); });
+    jobs.emplace_back([&last] { last.set_value(); });
+    worker.post(std::move(jobs));
+    last.get_future().wait();
+    EXPECT_EQ(order, (std::vector{0, 1, 2}));
+}
+
 TEST(Worker, FreesWhatAJobOwnsWhenTheJobIsDone) {
     auto owned = std::make_shared<int>(1);
     const std::weak_ptr<int> watch = owned;

@@ -4,6 +4,9 @@
 #include "peer/files/path.hpp"
 #include "tests/unit/files/loopback.hpp"
 
+#include <algorithm>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 namespace pinhole::files {
@@ -253,6 +256,25 @@ TEST(Sender, AsksTheDiskForNoMoreThanItsWindow) {
     }
     EXPECT_LE(given, kWindow / kChunkSize);
     EXPECT_EQ(sender.poll_demand(), 0U);
+}
+
+TEST(Sender, AsksTheDiskForSeveralChunksAtOnce) {
+    Sender sender{{.id = test::transfer_id(), .name = "big", .files = 1, .bytes = 1U << 30}};
+    sender.handle_bytes(signaling::frame(signaling::TransferAccept{}));
+    auto owed = sender.poll_demand();
+    sender.handle_item(signaling::EntryHeader{.path = {"big"}, .size = 1U << 30});
+    for (--owed; owed > 0; --owed) {
+        sender.handle_item(Bytes(kChunkSize));
+    }
+    std::vector<std::size_t> asked;
+    while (!sender.output().empty()) {
+        sender.consume_output(sender.output().size());
+        if (const auto demand = sender.poll_demand(); demand > 0) {
+            asked.push_back(demand);
+        }
+    }
+    EXPECT_GE(asked.size(), 3U) << "long before the last one has left";
+    EXPECT_GE(std::ranges::min(asked), kDemandStep);
 }
 
 TEST(Sender, ReadsIntoTheBuffersThatHaveLeft) {
