@@ -45,6 +45,8 @@ constexpr Duration kShortestRtt = 2ms;
 // A probe has filled the line when its queue adds such a part to the round trip: a quarter of what the probe sends too
 // much.
 constexpr int kQueueSeen = 16;
+// In startup such a part of it says that the line is full, even if there was not always something to send.
+constexpr int kQueueFull = 2;
 // A queue that stands for as long as this is worth a few slower round trips.
 constexpr Duration kStandingFloor = 1ms;
 constexpr int kDrainRounds = 8;
@@ -241,7 +243,9 @@ void Bbr::update_aggregation(const AckEvent& event) {
 }
 
 void Bbr::check_full_pipe(const AckEvent& event) {
-    if (growth_stopped_ || !round_start_ || event.sample.app_limited) {
+    // Who has said all there is to say, or as much as the peer has room for, may still have filled the line with it.
+    const bool queued = state_ == State::startup && event.latest_rtt >= min_rtt_ + min_rtt_ / kQueueFull;
+    if (growth_stopped_ || !round_start_ || (event.sample.app_limited && !queued)) {
         return;
     }
     // A probe that our own bound holds back says nothing about the line.
@@ -449,7 +453,9 @@ void Bbr::probe_rtt(const AckEvent& event, bool expired) {
 
 void Bbr::update_window(const AckEvent& event) {
     const auto batches = 3 * static_cast<double>(Pacer::quantum(pacing_rate({}), static_cast<std::size_t>(mtu_)));
-    const auto target = bdp(window_gain()) + std::max(extra_acked_[0], extra_acked_[1]) + batches;
+    // While the rate still grows, more than the bandwidth of a moment ago is no lump.
+    const auto lumps = pipe_full_ ? std::max(extra_acked_[0], extra_acked_[1]) : 0;
+    const auto target = bdp(window_gain()) + lumps + batches;
     if (pipe_full_) {
         window_ = std::min(window_ + acked_, target);
     } else if (window_ < target || event.delivered < kInitialWindowPackets * static_cast<std::uint64_t>(mtu_)) {

@@ -48,10 +48,10 @@ struct Config {
     std::uint64_t remote_connection_id = 0;
     /// Bytes the other side may have in flight or unread, on one stream and in all; at least the initial credit that
     /// the protocol fixes (256 and 512 KiB).
-    std::uint64_t stream_window = 8U << 20;
-    std::uint64_t connection_window = 16U << 20;
+    std::uint64_t stream_window = 16U << 20;
+    std::uint64_t connection_window = 24U << 20;
     /// Bytes of one stream kept for retransmission; write() takes no more.
-    std::uint64_t send_buffer = 8U << 20;
+    std::uint64_t send_buffer = 16U << 20;
     /// Of these, bytes that wait to be sent for the first time. What waits for long has left the processor's cache when
     /// its turn comes, and the application's last word waits behind it.
     std::uint64_t unsent = 1U << 20;
