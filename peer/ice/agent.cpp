@@ -380,8 +380,4 @@ std::optional<PairInfo> Agent::selected() const {
     return impl_->selected();
 }
 
-bool Agent::has_selected() const {
-    return impl_->has_selected();
-}
-
 }  // namespace pinhole::ice

@@ -140,8 +140,6 @@ class Agent {
 
     [[nodiscard]] Role role() const;
     [[nodiscard]] std::optional<PairInfo> selected() const;
-    /// The same question for less: asked with every packet.
-    [[nodiscard]] bool has_selected() const;
 
   private:
     class Impl;

@@ -50,8 +50,6 @@ class Agent::Impl {
 
     [[nodiscard]] std::optional<PairInfo> selected() const;
 
-    [[nodiscard]] bool has_selected() const { return selected_ && checklist_.find(*selected_) != nullptr; }
-
   private:
     enum class Phase : std::uint8_t { idle, running, over };
 

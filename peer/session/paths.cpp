@@ -182,12 +182,12 @@ void Session::note_path(const transport::PathChanged& changed) {
 
 /// The callee need not look for a better path as well: one restart serves both.
 void Session::note_detour(TimePoint now) {
-    // Until ICE has chosen, each side may still follow the other to whatever pair worked there first: nothing has died.
-    if (!previous_ && !agent_->has_selected()) {
-        return;
-    }
     const bool ours = config_.transport.role == transport::Role::initiator;
-    survival_.handle_path(last_strategy_ == "relay", ours, now);
+    const bool relayed = last_strategy_ == "relay";
+    // Until ICE has chosen, each side may still follow the other to whatever pair worked there first: nothing has died.
+    if (!survival_.knows_path(relayed, ours) && (previous_ || agent_->selected())) {
+        survival_.handle_path(relayed, ours, now);
+    }
 }
 
 /// All but the one in use and the spare one.

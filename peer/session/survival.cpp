@@ -48,6 +48,10 @@ void Survival::handle_server(bool online, TimePoint now) {
     online_ = online;
 }
 
+bool Survival::knows_path(bool relayed, bool ours) const {
+    return relayed ? !direct_since_ && (!ours || upgrade_at_) : direct_since_ && !upgrade_at_;
+}
+
 void Survival::handle_path(bool relayed, bool ours, TimePoint now) {
     if (!relayed) {
         direct_since_ = direct_since_.value_or(now);

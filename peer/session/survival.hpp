@@ -58,6 +58,8 @@ class Survival {
     void handle_server(bool online, TimePoint now);
     /// Data goes over a relay or not. `ours`: it is this side that looks for a better path from time to time.
     void handle_path(bool relayed, bool ours, TimePoint now);
+    /// It knows that already.
+    [[nodiscard]] bool knows_path(bool relayed, bool ours) const;
 
     void handle_started(TimePoint now);
     void handle_done(TimePoint now);

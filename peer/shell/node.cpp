@@ -44,13 +44,14 @@ Status Node::Impl::start() {
             }
         };
     };
-    sockets_->start({.datagram = guarded(&Impl::handle_datagram), .batch_over = [weak]() -> std::optional<TimePoint> {
-                         const auto self = weak.lock();
-                         if (!self || self->stopped_) {
+    sockets_->start({.owner = weak,
+                     .datagram = [this](const net::Received& datagram) { handle_datagram(datagram); },
+                     .batch_over = [this]() -> std::optional<TimePoint> {
+                         if (stopped_) {
                              return std::nullopt;
                          }
-                         self->pump();
-                         return self->next_receive();
+                         pump();
+                         return next_receive();
                      }});
     start_tcp();
     server_ = std::make_shared<ServerConnection>(
@@ -190,7 +191,7 @@ void Node::Impl::drain_gathering() {
 }
 
 void Node::Impl::handle_datagram(const net::Received& datagram) {
-    if (datagram.payload.empty()) {
+    if (stopped_ || datagram.payload.empty()) {
         return;
     }
     const auto now = io::now();

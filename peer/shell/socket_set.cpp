@@ -119,6 +119,10 @@ asio::awaitable<void> SocketSet::receive_loop(std::shared_ptr<io::UdpSocket> soc
         if (closed_ || !socket->is_open()) {
             co_return;
         }
+        const auto owner = callbacks_.owner.lock();
+        if (!owner) {
+            co_return;
+        }
         look_at.reset();
         if (error) {
             log::debug("UDP receive: {}", error.message());

@@ -25,6 +25,8 @@ class SocketSet : public std::enable_shared_from_this<SocketSet> {
     static constexpr std::size_t kMaxRetired = 4;
 
     struct Callbacks {
+        /// Held while it is called back, and when it is gone nothing is received any more.
+        std::weak_ptr<void> owner;
         std::function<void(const net::Received&)> datagram;
         /// What had arrived is handed over. When to look again; nullopt: as soon as something arrives.
         std::function<std::optional<TimePoint>()> batch_over;

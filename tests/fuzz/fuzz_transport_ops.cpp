@@ -38,6 +38,7 @@ Config config(bool first) {
     config.remote_connection_id = first ? 2 : 1;
     config.stream_window = config.connection_window = kWindow;
     config.send_buffer = 50'000;
+    config.unsent = 20'000;
     config.key_update_packets = 7;
     config.idle_timeout = 10h;  // inputs that only let time pass are no reason to close
     return config;

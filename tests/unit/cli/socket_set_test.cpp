@@ -11,7 +11,8 @@ class SocketSetTest : public testing::Test {
     void SetUp() override {
         ASSERT_TRUE(sockets->open(loopback));
         sockets->start(
-            {.datagram = [this](const net::Received& datagram) { arrived.push_back(datagram.path.local.port); },
+            {.owner = owner,
+             .datagram = [this](const net::Received& datagram) { arrived.push_back(datagram.path.local.port); },
              .batch_over =
                  [this] {
                      context.stop();
@@ -43,6 +44,7 @@ class SocketSetTest : public testing::Test {
     net::Address loopback = *net::Address::parse("127.0.0.1");
     std::shared_ptr<SocketSet> sockets = std::make_shared<SocketSet>(context.get_executor());
     std::vector<std::uint16_t> arrived;
+    std::shared_ptr<int> owner = std::make_shared<int>();
 };
 
 TEST_F(SocketSetTest, HasOtherPortsWhenRenewedAndKeepsTheOldOnesForWhomTheyServe) {
@@ -55,6 +57,13 @@ TEST_F(SocketSetTest, HasOtherPortsWhenRenewedAndKeepsTheOldOnesForWhomTheyServe
     sockets->close_retired();
     EXPECT_FALSE(deliver(before, after));
     EXPECT_TRUE(deliver(after, after));
+}
+
+TEST_F(SocketSetTest, CallsNobodyBackWhoIsGone) {
+    ASSERT_TRUE(deliver(port(), port()));
+    owner.reset();
+    EXPECT_FALSE(deliver(port(), port()));
+    EXPECT_TRUE(arrived.empty());
 }
 
 TEST_F(SocketSetTest, KeepsNoMoreThanAFewOldOnes) {
