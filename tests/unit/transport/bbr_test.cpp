@@ -12,10 +12,10 @@ constexpr double kRate = 1e6;
 /// A line of 1 MB/s and 50 ms that acknowledges five packets at a time.
 class BbrTest : public testing::Test {
   protected:
-    void ack(Duration rtt = kRtt) {
+    void ack(Duration rtt = kRtt, int packets = 5) {
         now += 5ms;
-        delivered += 5 * kPacket;
-        for (int i = 0; i < 5; ++i) {
+        delivered += static_cast<std::uint64_t>(packets) * kPacket;
+        for (int i = 0; i < packets; ++i) {
             bbr.on_packet_sent(now, ++number, kPacket);
             bbr.on_packet_acked(now - rtt, kPacket);
         }
@@ -30,7 +30,7 @@ class BbrTest : public testing::Test {
                                .lost = 0,
                                .prior_delivered = delivered - std::min(delivered, flight),
                                .in_flight = flight,
-                               .app_limited = false},
+                               .app_limited = app_limited},
                     .delivered = delivered,
                     .lost = lost,
                     .in_flight = flight});
@@ -47,6 +47,7 @@ class BbrTest : public testing::Test {
     std::uint64_t number = 0;
     std::uint64_t delivered = 0;
     std::uint64_t lost = 0;
+    bool app_limited = false;
 };
 
 TEST_F(BbrTest, LeavesStartupWhenTheRateStopsGrowing) {
@@ -55,6 +56,29 @@ TEST_F(BbrTest, LeavesStartupWhenTheRateStopsGrowing) {
     EXPECT_NE(bbr.state(), Bbr::State::startup);
     EXPECT_NEAR(bbr.bandwidth(), kRate, 1);
     EXPECT_EQ(bbr.min_rtt(), kRtt);
+}
+
+TEST_F(BbrTest, WhoHasLittleToSayStaysInStartupUnlessItQueues) {
+    ack();
+    app_limited = true;
+    for (int i = 0; i < 100; ++i) {
+        ack(kRtt + kRtt / 4);
+    }
+    EXPECT_EQ(bbr.state(), Bbr::State::startup);
+    for (int i = 0; i < 100; ++i) {
+        ack(2 * kRtt);
+    }
+    EXPECT_NE(bbr.state(), Bbr::State::startup);
+}
+
+TEST_F(BbrTest, StartupHasNoRoomForLumps) {
+    ack();
+    const auto most = 2 * static_cast<std::uint64_t>(kRate * seconds(kRtt)) + 25 * kPacket;
+    while (bbr.state() == Bbr::State::startup) {
+        // More than the bandwidth so far: as it looks when the rate still doubles.
+        ASSERT_LE(bbr.window(), most);
+        ack(kRtt, 12);
+    }
 }
 
 TEST_F(BbrTest, LossesThatWereNoneAreNoCongestion) {
