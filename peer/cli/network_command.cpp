@@ -20,7 +20,7 @@ namespace {
 
 /// How long the end may take: the goodbye is repeated for 3 PTO, which is less than this on any usable path.
 constexpr auto kEndPatience = std::chrono::seconds{3};
-/// How long a last word may take behind what the transport has buffered already: 8 MiB at 8 Mbit/s.
+/// How long a last word may take behind what the transport has taken already: 8 MB at 8 Mbit/s.
 constexpr auto kLastWordPatience = std::chrono::seconds{8};
 constexpr auto kPing = static_cast<std::uint8_t>(session::Service::ping);
 /// Contacts that measure round trips to here at once.

@@ -242,10 +242,16 @@ void Bbr::update_aggregation(const AckEvent& event) {
     extra_acked_[1] = std::clamp(lump_acked_ - expected, extra_acked_[1], std::max(window_, extra_acked_[1]));
 }
 
+/// Who has sent all there was, or as much as the peer has room for, has filled the line all the same if more was on the
+/// way than it holds and came late.
+bool Bbr::overfull(const AckEvent& event) const {
+    return state_ == State::startup && min_rtt_ != Duration::max() &&
+           event.latest_rtt >= min_rtt_ + min_rtt_ / kQueueFull &&
+           static_cast<double>(event.sample.in_flight) > bdp(1) + kAckedTogether * mtu_;
+}
+
 void Bbr::check_full_pipe(const AckEvent& event) {
-    // Who has said all there is to say, or as much as the peer has room for, may still have filled the line with it.
-    const bool queued = state_ == State::startup && event.latest_rtt >= min_rtt_ + min_rtt_ / kQueueFull;
-    if (growth_stopped_ || !round_start_ || (event.sample.app_limited && !queued)) {
+    if (growth_stopped_ || !round_start_ || (event.sample.app_limited && !overfull(event))) {
         return;
     }
     // A probe that our own bound holds back says nothing about the line.

@@ -1,8 +1,8 @@
 // BBR in its third version (draft-ietf-ccwg-bbr): a model of the path, the highest delivery rate and the shortest round
-// trip, says how fast to send and how much may be on the way. Three things differ from the draft: which losses count as
+// trip, says how fast to send and how much may be on the way. What differs from the draft: which losses count as
 // congestion (LossJudge), samples taken while this machine was late never lower the model (DeliveryRate marks them),
-// and a round trip near the shortest is as good as a new measurement of it, so that a flow which keeps the queue empty
-// need not stop to look.
+// a round trip near the shortest is as good as a new measurement of it, so that a flow which keeps the queue empty need
+// not stop to look, a queue that stands is drained, and startup has no room for lumps and ends on an overfull line.
 #pragma once
 
 #include "peer/transport/congestion.hpp"
@@ -71,6 +71,7 @@ class Bbr final : public CongestionController {
     void lower_bounds();
     void forget_bounds();
     void update_aggregation(const AckEvent& event);
+    [[nodiscard]] bool overfull(const AckEvent& event) const;
     void check_full_pipe(const AckEvent& event);
     void leave_startup(const AckEvent& event);
     void adapt_inflight_high(const AckEvent& event);

@@ -1,7 +1,8 @@
 // The reliable-UDP connection (design: proto/README.md, "Transport") as a state machine without sockets, clock or
 // randomness of its own. Keys come from the session's Noise handshake; there is no handshake on the UDP path.
 // Input: handle_datagram, handle_timeout, the stream calls. After each input: poll_transmit until empty, poll_event
-// until empty, then sleep until next_timeout().
+// until empty, then sleep until next_timeout(). Who writes much looks for Writable between batches, too: a stream that
+// runs dry counts as one that has no more to say.
 //
 // Timers: loss detection or probe (RFC 9002 §6), delayed acknowledgement, pacing, keepalive (also once when data stops
 // coming while nothing of ours is in flight), idle (peer gone), rest (3 s of silence: memory is given back), path
@@ -50,7 +51,7 @@ struct Config {
     /// the protocol fixes (256 and 512 KiB).
     std::uint64_t stream_window = 16U << 20;
     std::uint64_t connection_window = 24U << 20;
-    /// Bytes of one stream kept for retransmission; write() takes no more.
+    /// Bytes of one stream that wait for their acknowledgement or to be sent; write() takes no more.
     std::uint64_t send_buffer = 16U << 20;
     /// Of these, bytes that wait to be sent for the first time. What waits for long has left the processor's cache when
     /// its turn comes, and the application's last word waits behind it.
@@ -211,7 +212,8 @@ class Connection {
     [[nodiscard]] Result<StreamId> open_stream(Priority priority);
     /// For our direction of streams that the peer opened; until then the opener's choice counts for both.
     void set_priority(StreamId stream, Priority priority);
-    /// Bytes taken, from the front; fewer than offered when the send buffer is full (Writable follows).
+    /// Bytes taken, from the front; fewer than offered when the send buffer is full or `unsent` bytes wait (Writable
+    /// follows).
     [[nodiscard]] Result<std::size_t> write(StreamId stream, ByteView bytes);
     /// Bytes copied; 0 when nothing is there now. `end_of_stream` tells when all was read.
     [[nodiscard]] Result<std::size_t> read(StreamId stream, ByteSpan out);

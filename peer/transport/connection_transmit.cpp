@@ -56,11 +56,12 @@ std::optional<TransmitBatch> Connection::Impl::transmit_batch(Path& path, ByteSp
     if (path.probe_timeouts >= kProbesBeforeBaseSize) {
         mtu = std::min(mtu, config_.base_mtu);
     }
+    const auto longest = std::min(out.size(), Pacer::quantum(path.rate(), mtu));
     const auto quantum =
-        std::min(out.size(), Pacer::quantum(path.rate(), mtu, talking ? Pacer::kTalkingQuantum : Pacer::kQuantum));
+        talking ? std::min(longest, Pacer::quantum(path.rate(), mtu, Pacer::kTalkingQuantum)) : longest;
     const bool paced = !path.pacer.may_send();
     // A message does not wait until the last batch is paid off, nor for a window that a probe has made small.
-    const bool lent = path.pacer.may_borrow(quantum + kUrgentPackets * mtu);
+    const bool lent = path.pacer.may_borrow(longest + kUrgentPackets * mtu);
     const auto mark = path.over_tcp() ? net::Ecn::not_ect : ecn_.mark();
     TransmitBatch batch{.path = path.addresses, .ecn = mark};
     std::size_t packets = 0;

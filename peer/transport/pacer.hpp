@@ -13,7 +13,8 @@ inline constexpr std::size_t kMaxBatchBytes = 65'000;
 class Pacer {
   public:
     static constexpr Duration kQuantum = 1500us;
-    /// While messages are exchanged: one waits on the line until the batch before it is through.
+    /// While messages are exchanged: one waits on the line until the batch before it is through. (What this machine was
+    /// late for may still leave at once, several batches of it.)
     static constexpr Duration kTalkingQuantum = 500us;
 
     /// Credit for the time since the last call. `burst` bytes are the most that idle time earns.

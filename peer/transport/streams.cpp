@@ -15,7 +15,7 @@ Streams::Streams(const Config& config, SentPackets& sent, Ring<Event>& events)
     : stream_window_(std::max(config.stream_window, kInitialStreamCredit)),
       connection_window_(std::max(config.connection_window, kInitialConnectionCredit)),
       send_buffer_(config.send_buffer),
-      unsent_(config.unsent),
+      unsent_(std::max<std::uint64_t>(config.unsent, 1)),
       max_streams_(std::max(config.max_streams, kInitialStreams)),
       our_bit_(config.role == Role::initiator ? 0 : 1),
       sent_(&sent),
@@ -236,7 +236,7 @@ void Streams::report_readable(StreamId id, Stream& stream) {
 }
 
 void Streams::report_writable(StreamId id, Stream& stream) {
-    // A quarter of the buffer at a time, so that a writer is not woken for every packet.
+    // A quarter of the buffer at a time, or half of what may wait, so that a writer is not woken for every packet.
     const bool room = stream.send.held() <= send_buffer_ - send_buffer_ / 4 && stream.send.waiting() <= unsent_ / 2;
     if (stream.writable_wanted && stream.send.writable() && room) {
         stream.writable_wanted = false;

@@ -8,6 +8,7 @@ namespace {
 constexpr std::size_t kPacket = 1000;
 constexpr Duration kRtt = 50ms;
 constexpr double kRate = 1e6;
+constexpr std::uint64_t kBdp = 50'000;
 
 /// A line of 1 MB/s and 50 ms that acknowledges five packets at a time.
 class BbrTest : public testing::Test {
@@ -19,16 +20,15 @@ class BbrTest : public testing::Test {
             bbr.on_packet_sent(now, ++number, kPacket);
             bbr.on_packet_acked(now - rtt, kPacket);
         }
-        const auto flight = static_cast<std::uint64_t>(kRate * seconds(kRtt));
         bbr.on_ack({.now = now,
                     .largest_acked = number,
                     .next_packet = number + 50,
                     .latest_rtt = rtt,
                     .smoothed_rtt = rtt,
                     .sample = {.rate = kRate,
-                               .delivered = flight,
+                               .delivered = kBdp,
                                .lost = 0,
-                               .prior_delivered = delivered - std::min(delivered, flight),
+                               .prior_delivered = delivered - std::min(delivered, kBdp),
                                .in_flight = flight,
                                .app_limited = app_limited},
                     .delivered = delivered,
@@ -47,6 +47,7 @@ class BbrTest : public testing::Test {
     std::uint64_t number = 0;
     std::uint64_t delivered = 0;
     std::uint64_t lost = 0;
+    std::uint64_t flight = kBdp;
     bool app_limited = false;
 };
 
@@ -58,9 +59,20 @@ TEST_F(BbrTest, LeavesStartupWhenTheRateStopsGrowing) {
     EXPECT_EQ(bbr.min_rtt(), kRtt);
 }
 
-TEST_F(BbrTest, WhoHasLittleToSayStaysInStartupUnlessItQueues) {
+TEST_F(BbrTest, WhoHasLittleToSayStaysInStartupHoweverLateItsAnswersAre) {
     ack();
     app_limited = true;
+    flight = kPacket;
+    for (int i = 0; i < 100; ++i) {
+        ack(2 * kRtt);
+    }
+    EXPECT_EQ(bbr.state(), Bbr::State::startup);
+}
+
+TEST_F(BbrTest, WhoIsHeldBackByBuffersLeavesStartupWhenItQueues) {
+    ack();
+    app_limited = true;
+    flight = 2 * kBdp;
     for (int i = 0; i < 100; ++i) {
         ack(kRtt + kRtt / 4);
     }
@@ -73,7 +85,7 @@ TEST_F(BbrTest, WhoHasLittleToSayStaysInStartupUnlessItQueues) {
 
 TEST_F(BbrTest, StartupHasNoRoomForLumps) {
     ack();
-    const auto most = 2 * static_cast<std::uint64_t>(kRate * seconds(kRtt)) + 25 * kPacket;
+    const auto most = 2 * kBdp + 25 * kPacket;
     while (bbr.state() == Bbr::State::startup) {
         // More than the bandwidth so far: as it looks when the rate still doubles.
         ASSERT_LE(bbr.window(), most);
