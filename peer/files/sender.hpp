@@ -34,8 +34,8 @@ class Sender {
     void consume_output(std::size_t count) { output_.consume(count); }
 
     // --- the disk
-    /// How many more times the shell is to call Source::next; each call is owed one handle_item, in order. 0 until there
-    /// is room for some of them at once.
+    /// How many more times the shell is to call Source::next; each call is owed one handle_item, in order. 0 until
+    /// there is room for some of them at once.
     [[nodiscard]] std::size_t poll_demand();
 
     /// A buffer for each call, so that a steady flow allocates nothing; maybe empty.
