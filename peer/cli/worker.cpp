@@ -19,12 +19,6 @@ Worker::~Worker() {
     state_->changed.wait_for(lock, std::chrono::seconds{2}, [this] { return state_->stopped; });
 }
 
-void Worker::post(Job job) {
-    const std::lock_guard lock{state_->mutex};
-    state_->jobs.push_back(std::move(job));
-    state_->changed.notify_all();
-}
-
 void Worker::post(std::vector<Job> jobs) {
     if (jobs.empty()) {
         return;

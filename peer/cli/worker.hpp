@@ -23,7 +23,6 @@ class Worker {
     /// may never end. Jobs must therefore own what they use.
     ~Worker();
 
-    void post(Job job);
     /// In this order, for one waking up of the thread.
     void post(std::vector<Job> jobs);
 

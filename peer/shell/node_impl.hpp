@@ -28,6 +28,10 @@ inline constexpr std::size_t kSendBuffer = 64 * 1024;
 
 using SocketPlace = std::pair<net::Family, std::uint16_t>;
 
+inline SocketPlace place_of(const net::Endpoint& local) {
+    return {local.address.family(), local.port};
+}
+
 class Node::Impl : public std::enable_shared_from_this<Impl> {
   public:
     Impl(boost::asio::io_context& io, NodeConfig config, NodeHandler& handler)

@@ -3,7 +3,6 @@
 #include "peer/transport/pacer.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 namespace pinhole::transport {
@@ -13,22 +12,14 @@ namespace {
 // Gains of the draft, §2.4: 4 ln 2 doubles the rate in a round trip; the inverse of two empties the queue that it made.
 constexpr double kStartupPacing = 2.77;
 constexpr double kDrainPacing = 0.5;
-constexpr double kUpPacing = 1.25;
 constexpr double kDownPacing = 0.9;
 constexpr double kWindowGain = 2.0;
 constexpr double kUpWindowGain = 2.25;
 // A little below the bandwidth, so that what queue there is goes away.
 constexpr double kPacingMargin = 0.99;
-constexpr double kBeta = 0.7;
 constexpr double kHeadroom = 0.85;
 constexpr double kMinimumPackets = 4;
-// §5.3.1.2: no more than a quarter faster for three round trips.
-constexpr double kGrowth = 1.25;
-constexpr int kRoundsWithoutGrowth = 3;
-// §5.3.3.5: two to three seconds, or what a Reno flow would need to grow by its window, whichever is shorter.
-constexpr Duration kProbeWait = 2s;
-constexpr Duration kProbeWaitSpread = 1s;
-constexpr double kMostRenoRounds = 63;
+// How long a shortest round trip counts, how often a new one is looked for, and how.
 constexpr Duration kMinRttWindow = 10s;
 constexpr Duration kProbeRttEvery = 5s;
 constexpr Duration kProbeRttTime = 200ms;
@@ -36,24 +27,14 @@ constexpr double kProbeRttGain = 0.5;
 // A round trip this near the shortest shows that the queue was empty.
 constexpr int kNearMinRtt = 32;
 constexpr Duration kNearMinRttFloor = 200us;
-// What acknowledgements of several packets at once hide.
-constexpr double kAckedTogether = 4;
-// An acknowledgement opens the window by as many packets at once: with less room than that it was full.
-constexpr double kLump = 12;
 // Timers and wake-ups are no finer; on a shorter path the window must not be the limit.
 constexpr Duration kShortestRtt = 2ms;
-// A probe has filled the line when its queue adds such a part to the round trip: a quarter of what the probe sends too
-// much.
-constexpr int kQueueSeen = 16;
-// In startup such a part of it says that the line is full, even if there was not always something to send.
-constexpr int kQueueFull = 2;
 // A queue that stands for as long as this is worth a few slower round trips.
 constexpr Duration kStandingFloor = 1ms;
 constexpr int kDrainRounds = 8;
 constexpr int kExtraAckedRounds = 5;
 // Nothing sent for so long: the next packet starts into an empty queue.
 constexpr Duration kIdle = 1s;
-constexpr int kMostUpRounds = 30;
 
 bool is_near(Duration rtt, Duration shortest) {
     return shortest == Duration::max() || rtt <= shortest + shortest / kNearMinRtt + kNearMinRttFloor;
@@ -240,184 +221,6 @@ void Bbr::update_aggregation(const AckEvent& event) {
     }
     lump_acked_ += acked_;
     extra_acked_[1] = std::clamp(lump_acked_ - expected, extra_acked_[1], std::max(window_, extra_acked_[1]));
-}
-
-/// Who has sent all there was, or as much as the peer has room for, has filled the line all the same if more was on the
-/// way than it holds and came late.
-bool Bbr::overfull(const AckEvent& event) const {
-    return state_ == State::startup && min_rtt_ != Duration::max() &&
-           event.latest_rtt >= min_rtt_ + min_rtt_ / kQueueFull &&
-           static_cast<double>(event.sample.in_flight) > bdp(1) + kAckedTogether * mtu_;
-}
-
-void Bbr::check_full_pipe(const AckEvent& event) {
-    if (growth_stopped_ || !round_start_ || (event.sample.app_limited && !overfull(event))) {
-        return;
-    }
-    // A probe that our own bound holds back says nothing about the line.
-    if (event.sample.rate >= kGrowth * full_bandwidth_ || (state_ == State::up && bounded(event))) {
-        full_bandwidth_ = event.sample.rate;
-        rounds_without_growth_ = 0;
-        return;
-    }
-    growth_stopped_ = ++rounds_without_growth_ >= kRoundsWithoutGrowth;
-    pipe_full_ = pipe_full_ || growth_stopped_;
-}
-
-void Bbr::leave_startup(const AckEvent& event) {
-    if (state_ == State::startup) {
-        // Losses while the rate still grows are those of a burst; a mark is a router's word.
-        if (!pipe_full_ &&
-            (round_marked_ || (rounds_without_growth_ > 0 && judge_.congested(flight_of(event.sample))))) {
-            pipe_full_ = true;
-            inflight_high_ = std::max(bdp(1), inflight_latest_);
-        }
-        if (pipe_full_) {
-            state_ = State::drain;
-        }
-    }
-    if (state_ == State::drain && static_cast<double>(event.in_flight) <= bdp(1) + kAckedTogether * mtu_) {
-        start_down(event.now);
-    }
-}
-
-/// §5.3.3.6, the long-term bound: lowered by a probe that met congestion, raised by one that did not.
-void Bbr::adapt_inflight_high(const AckEvent& event) {
-    if (!pipe_full_) {
-        return;
-    }
-    if (probe_acks_stopping_ && round_start_) {
-        probe_acks_stopping_ = false;
-        probe_samples_ = false;
-        // The cycle's best sample has been seen: the one before the last may go.
-        if (in_probe_bw() && bandwidths_[1] > 0 && !event.sample.app_limited) {
-            bandwidths_ = {bandwidths_[1], 0};
-        }
-    }
-    const auto in_flight = static_cast<double>(event.sample.in_flight);
-    if (round_marked_ || judge_.congested(flight_of(event.sample))) {
-        if (probe_samples_) {
-            on_inflight_too_high(event);
-        }
-        return;
-    }
-    if (inflight_high_ == kUnlimited) {
-        return;
-    }
-    inflight_high_ = std::max(inflight_high_, in_flight);
-    if (state_ == State::up) {
-        raise_inflight_high(event);
-    }
-}
-
-void Bbr::on_inflight_too_high(const AckEvent& event) {
-    probe_samples_ = false;
-    if (!event.sample.app_limited) {
-        inflight_high_before_ = inflight_high_;
-        inflight_high_ = std::max(static_cast<double>(event.sample.in_flight), kBeta * std::min(bdp(1), window_));
-    }
-    if (state_ == State::up) {
-        start_down(event.now);
-    }
-}
-
-/// The window was the limit, and the long-term bound was the window.
-bool Bbr::bounded(const AckEvent& event) const {
-    return static_cast<double>(event.sample.in_flight) + kLump * mtu_ >= window_ && window_ >= inflight_high_;
-}
-
-/// Slowly at first, then faster: the step doubles each round trip.
-void Bbr::raise_inflight_high(const AckEvent& event) {
-    if (!bounded(event)) {
-        return;
-    }
-    up_acked_ += acked_;
-    if (up_step_ > 0 && up_acked_ >= up_step_) {
-        const auto steps = std::floor(up_acked_ / up_step_);
-        up_acked_ -= steps * up_step_;
-        inflight_high_ += steps * mtu_;
-    }
-    if (round_start_) {
-        up_step_ = std::max(window_ / static_cast<double>(1U << static_cast<unsigned>(up_rounds_)), mtu_);
-        up_rounds_ = std::min(up_rounds_ + 1, kMostUpRounds);
-    }
-}
-
-bool Bbr::probe_due(TimePoint now) const {
-    const auto reno_rounds = std::min(bdp(1) / mtu_, kMostRenoRounds);
-    return now - cycle_start_ > probe_wait_ || static_cast<double>(rounds_since_probe_) >= reno_rounds;
-}
-
-void Bbr::cycle(const AckEvent& event) {
-    const auto in_flight = static_cast<double>(event.in_flight);
-    switch (state_) {
-        case State::down:
-            if (probe_due(event.now)) {
-                start_refill(event);
-            } else if (in_flight <= std::min(with_headroom(), bdp(1) + kAckedTogether * mtu_)) {
-                start_cruise();
-            }
-            break;
-        case State::cruise:
-            if (probe_due(event.now)) {
-                start_refill(event);
-            }
-            break;
-        case State::refill:
-            if (round_start_) {
-                start_up(event);
-            }
-            break;
-        case State::up:
-            // As long as more is delivered than before, or nothing queues, the end of the line has not been seen.
-            if (growth_stopped_ || (event.now - phase_start_ >= min_rtt_ && in_flight >= bdp(kUpPacing) &&
-                                    event.latest_rtt >= min_rtt_ + min_rtt_ / kQueueSeen)) {
-                start_down(event.now);
-            }
-            break;
-        case State::startup:
-        case State::drain:
-        case State::probe_rtt:
-            break;
-    }
-}
-
-void Bbr::start_down(TimePoint now) {
-    state_ = State::down;
-    cycle_start_ = now;
-    rounds_since_probe_ = 0;
-    rounds_drained_ = 0;
-    probe_acks_stopping_ = true;
-    // Flows that met should not probe together for ever: what was delivered is as good as a die.
-    probe_wait_ =
-        kProbeWait + Duration{static_cast<Duration::rep>((round_end_ * 0x9e3779b97f4a7c15U) %
-                                                         static_cast<std::uint64_t>(kProbeWaitSpread.count()))};
-}
-
-void Bbr::start_cruise() {
-    state_ = State::cruise;
-    standing_ = false;
-}
-
-void Bbr::start_refill(const AckEvent& event) {
-    state_ = State::refill;
-    forget_bounds();
-    up_rounds_ = 0;
-    up_acked_ = 0;
-    probe_samples_ = false;
-    // In the round trip that begins the pipe fills up again, without a queue; its end begins the probe.
-    round_end_ = event.delivered;
-}
-
-void Bbr::start_up(const AckEvent& event) {
-    state_ = State::up;
-    phase_start_ = event.now;
-    probe_samples_ = true;
-    growth_stopped_ = false;
-    full_bandwidth_ = event.sample.rate;
-    rounds_without_growth_ = 0;
-    up_step_ = window_;
-    round_end_ = event.delivered;
 }
 
 void Bbr::update_min_rtt(const AckEvent& event) {

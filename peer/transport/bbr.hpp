@@ -47,6 +47,15 @@ class Bbr final : public CongestionController {
 
   private:
     static constexpr double kUnlimited = std::numeric_limits<double>::infinity();
+    /// Of the bandwidth, while probing for more.
+    static constexpr double kUpPacing = 1.25;
+    /// What a bound keeps of itself in congestion.
+    static constexpr double kBeta = 0.7;
+    /// What acknowledgements of several packets at once hide.
+    static constexpr double kAckedTogether = 4;
+    /// A probe has filled the line when its queue adds such a part to the round trip: a quarter of what the probe sends
+    /// too much.
+    static constexpr int kQueueSeen = 16;
 
     [[nodiscard]] double max_bandwidth() const { return std::max(bandwidths_[0], bandwidths_[1]); }
 

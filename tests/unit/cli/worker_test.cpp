@@ -15,9 +15,9 @@ TEST(Worker, RunsJobsInOrderOnOneThread) {
     std::promise<void> last;
     Worker worker;
     for (int i = 0; i < 100; ++i) {
-        worker.post([&order, i] { order.push_back(i); });
+        worker.post({[&order, i] { order.push_back(i); }});
     }
-    worker.post([&last] { last.set_value(); });
+    worker.post({[&last] { last.set_value(); }});
     last.get_future().wait();
     ASSERT_EQ(order.size(), 100U);
     for (int i = 0; i < 100; ++i) {
@@ -29,13 +29,9 @@ TEST(Worker, RunsWhatIsPostedTogetherInOrder) {
     std::vector<int> order;
     std::promise<void> last;
     Worker worker;
-    worker.post(std::vector<Worker::Job>{});
-    worker.post([&order] { order.push_back(0); });
-    std::vector<Worker::Job> jobs;
-    jobs.emplace_back([&order] { order.push_back(1); });
-    jobs.emplace_back([&order] { order.push_back(2); });
-    jobs.emplace_back([&last] { last.set_value(); });
-    worker.post(std::move(jobs));
+    worker.post({});
+    worker.post({[&order] { order.push_back(0); }});
+    worker.post({[&order] { order.push_back(1); }, [&order] { order.push_back(2); }, [&last] { last.set_value(); }});
     last.get_future().wait();
     EXPECT_EQ(order, (std::vector{0, 1, 2}));
 }
@@ -45,8 +41,8 @@ TEST(Worker, FreesWhatAJobOwnsWhenTheJobIsDone) {
     const std::weak_ptr<int> watch = owned;
     std::promise<void> last;
     Worker worker;
-    worker.post([owned = std::move(owned)] {});
-    worker.post([&last] { last.set_value(); });
+    worker.post({[owned = std::move(owned)] {}});
+    worker.post({[&last] { last.set_value(); }});
     last.get_future().wait();
     EXPECT_TRUE(watch.expired());
 }
@@ -56,13 +52,13 @@ TEST(Worker, WaitsForTheRunningJobWhenItEnds) {
     std::atomic<bool> finished = false;
     {
         Worker worker;
-        worker.post([&] {
+        worker.post({[&] {
             started.set_value();
             for (int i = 0; i < 1'000'000; ++i) {
                 finished.store(false);
             }
             finished.store(true);
-        });
+        }});
         started.get_future().wait();
     }
     EXPECT_TRUE(finished.load());

@@ -248,11 +248,16 @@ TEST_F(StreamsTest, StopIsAnsweredWithReset) {
     EXPECT_EQ(streams.buffered(), 0U);
 }
 
+Config buffers_of(std::uint64_t send_buffer, std::uint64_t unsent) {
+    Config config;
+    config.send_buffer = send_buffer;
+    config.unsent = unsent;
+    return config;
+}
+
 TEST_F(StreamsTest, WritableFollowsWhenAQuarterOfTheBufferIsFree) {
     packet();
-    Config small;
-    small.send_buffer = 4000;
-    Streams bounded{small, sent, events};
+    Streams bounded{buffers_of(4000, 4000), sent, events};
     const auto stream = *bounded.open(Priority::file);
     EXPECT_EQ(bounded.write(stream, Bytes(5000)).value(), 4000U);
     buffer.assign(5000, 0);
@@ -266,10 +271,7 @@ TEST_F(StreamsTest, WritableFollowsWhenAQuarterOfTheBufferIsFree) {
 }
 
 TEST_F(StreamsTest, WhatWaitsToBeSentIsBoundedHoweverMuchMayBeUnacknowledged) {
-    Config eager;
-    eager.send_buffer = 8000;
-    eager.unsent = 2000;
-    Streams bounded{eager, sent, events};
+    Streams bounded{buffers_of(8000, 2000), sent, events};
     const auto stream = *bounded.open(Priority::file);
     EXPECT_EQ(bounded.write(stream, Bytes(5000)).value(), 2000U);
     buffer.assign(900, 0);
@@ -285,10 +287,7 @@ TEST_F(StreamsTest, WhatWaitsToBeSentIsBoundedHoweverMuchMayBeUnacknowledged) {
 }
 
 TEST_F(StreamsTest, WhatIsUnacknowledgedFillsTheSendBufferHoweverLittleWaits) {
-    Config eager;
-    eager.send_buffer = 3000;
-    eager.unsent = 2000;
-    Streams bounded{eager, sent, events};
+    Streams bounded{buffers_of(3000, 2000), sent, events};
     const auto stream = *bounded.open(Priority::file);
     EXPECT_EQ(bounded.write(stream, Bytes(5000)).value(), 2000U);
     buffer.assign(5000, 0);
